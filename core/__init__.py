@@ -1,0 +1,1 @@
+"""Chartlight without a screen: everything under ``core`` works from Python or ``python -m core``."""

@@ -1,0 +1,56 @@
+"""The command line: ``python -m core COMMAND``.
+
+Each command is a module of ``core.commands`` with ``HELP``, ``add_arguments(parser)`` and ``run(args)``.
+A command module imports what is heavy inside ``run``, so that ``--help`` stays quick.
+Exit status: 0 on success, 2 with one line ``error: what; how to fix it`` on bad input, 130 when interrupted.
+"""
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NoReturn
+
+from core import commands
+from core.errors import ChartlightError
+
+
+def _command_modules() -> dict[str, ModuleType]:
+    """Every module of core.commands by its command's name (``train_heads`` -> ``train-heads``)."""
+    names = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+    return {name.rstrip("_").replace("_", "-"): importlib.import_module(f"core.commands.{name}") for name in names}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    parser = _Parser(prog="python -m core", description="Chartlight without a browser. Research use only.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in _command_modules().items():
+        subparser = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status."""
+    args = build_parser().parse_args(argv)
+    try:
+        args.run(args)
+    except ChartlightError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone (| head)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,1 @@
+"""Records: the MEDS store, importers, vocabulary, tasks, serialisation, leakage checks, demo cohort."""

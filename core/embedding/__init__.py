@@ -1,0 +1,1 @@
+"""Encoders: from record text to one vector."""

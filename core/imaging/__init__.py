@@ -1,0 +1,1 @@
+"""Medical images: readers, segmenters, regions, CAMs and their faithfulness."""

@@ -1,0 +1,1 @@
+"""Training of the shipped segmenters, and the phantoms that are mixed into it."""

@@ -1,0 +1,1 @@
+"""Risk heads on embeddings, baselines, metrics and the evidence behind a score."""
