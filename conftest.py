@@ -17,7 +17,5 @@ SHARED_DATA = Path(os.environ.get("CHARTLIGHT_TEST_DATA", Path(__file__).resolve
 def shared_data() -> Path:
     """The folder of real data, which is not part of the repository."""
     if not SHARED_DATA.is_dir():
-        pytest.skip(
-            f"the shared data folder {SHARED_DATA.name} is not beside the repository (CHARTLIGHT_TEST_DATA names another)"
-        )
+        pytest.skip("the folder shared/data is not beside the repository (CHARTLIGHT_TEST_DATA names another)")
     return SHARED_DATA

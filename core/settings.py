@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     )
     datasets: Annotated[list[Path], NoDecode] = Field(
         default=[],
-        description="MEDS dataset folders offered in the app, separated by commas. Empty: the demo cohort in HOME/demo.",
+        description="MEDS dataset folders offered in the app, separated by commas. Empty: the demo in HOME/demo.",
     )
     models: Path | None = Field(
         None, description="Folder of your own segmenters, one folder each, offered beside the shipped ones."

@@ -1,0 +1,93 @@
+"""What the benchmark scripts share: interleaved timing, the machine's description, the result line."""
+
+import gc
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def machine() -> str:
+    """Describe this machine in a line: processor, cores, memory, GPU where there is one."""
+    processor = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    words = [processor, f"{len(os.sched_getaffinity(0))} cores", f"{memory:.0f} GiB"]
+    try:
+        import torch
+
+        if torch.cuda.is_available():
+            words.append(torch.cuda.get_device_name())
+    except ImportError:
+        pass
+    return ", ".join(words)
+
+
+def interleave(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Run every case once a round, in turn and in alternating order; return seconds per case and round."""
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for round_index in range(rounds):
+        names = list(cases) if round_index % 2 == 0 else list(reversed(cases))
+        for name in names:
+            gc.collect()
+            start = time.perf_counter()
+            cases[name]()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def median(values: list[float]) -> float:
+    """Return the median."""
+    return statistics.median(values)
+
+
+def report(
+    claim: str,
+    *,
+    ours: float,
+    peer: float,
+    unit: str,
+    ratio: float,
+    target: str,
+    met: bool,
+    rounds: int,
+    **more: object,
+) -> None:
+    """Print the result as one JSON line and keep it in benchmarks/results.
+
+    Args:
+        claim: name of the script, which is the name of the result file.
+        ours: our median, in ``unit``.
+        peer: the peer's median, in ``unit``.
+        unit: unit of both.
+        ratio: what the target speaks of, in words of ``target``.
+        target: the target ("ratio <= 2.2").
+        met: whether it was reached.
+        rounds: interleaved rounds.
+        more: further figures.
+    """
+    result = {
+        "claim": claim,
+        "ours": ours,
+        "peer": peer,
+        "unit": unit,
+        "ratio": ratio,
+        "target": target,
+        "met": bool(met),
+        "rounds": rounds,
+        "machine": machine(),
+        **more,
+    }
+    result = {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in result.items()}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{claim.split()[0]}.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result), flush=True)

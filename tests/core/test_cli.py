@@ -1,0 +1,56 @@
+"""The frame of the command line: statuses, one-line errors, help."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from core import cli
+from core.errors import InputError
+
+
+def with_command(monkeypatch, run) -> None:
+    module = SimpleNamespace(HELP="test", add_arguments=lambda parser: parser.add_argument("--n", type=int), run=run)
+    monkeypatch.setattr(cli, "_command_modules", lambda: {"probe": module})
+
+
+def test_success_is_zero(monkeypatch):
+    seen = []
+    with_command(monkeypatch, lambda args: seen.append(args.n))
+    assert cli.main(["probe", "--n", "3"]) == 0
+    assert seen == [3]
+
+
+def test_an_input_error_is_one_line_and_status_two(monkeypatch, capsys):
+    def run(args):
+        raise InputError("the file\nx is empty", "give a file with rows")
+
+    with_command(monkeypatch, run)
+    assert cli.main(["probe"]) == 2
+    assert capsys.readouterr().err == "error: the file x is empty; give a file with rows\n"
+
+
+def test_an_interrupt_is_status_130(monkeypatch, capsys):
+    def run(args):
+        raise KeyboardInterrupt
+
+    with_command(monkeypatch, run)
+    assert cli.main(["probe"]) == 130
+    assert capsys.readouterr().err.startswith("error: interrupted;")
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["probe", "--n", "three"], []])
+def test_wrong_arguments_are_one_line_and_status_two(monkeypatch, capsys, arguments):
+    with_command(monkeypatch, lambda args: None)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_help_lists_the_commands_quickly_and_without_heavy_imports():
+    script = "import sys; from core.cli import build_parser; build_parser(); print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "False", result.stderr
