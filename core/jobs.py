@@ -80,8 +80,9 @@ class Job(Generic[T]):
         return self._value  # type: ignore[return-value]
 
     def _timeout(self) -> JobTimeoutError:
+        verb = "waited" if self.state == "waiting" else "ran"
         return JobTimeoutError(
-            f"{self.name} {'waited' if self.state == 'waiting' else 'ran'} longer than {self._queue.timeout_s:g} seconds",
+            f"{self.name} {verb} longer than {self._queue.timeout_s:g} seconds",
             "try again when fewer people use the app, or raise CHARTLIGHT_JOB_TIMEOUT_S",
         )
 
