@@ -32,13 +32,19 @@ def is_constant_text(node: ast.AST, constants: set[str]) -> bool:
     return False
 
 
+def is_written_in_the_program(value: ast.AST) -> bool:
+    """Whether a module-level value is a literal, or a path beside this file."""
+    names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+    return isinstance(value, ast.Constant) or names == {"Path", "__file__"}
+
+
 def problems(source: str) -> list[str]:
     """Name what is forbidden in a source text."""
     tree = ast.parse(source)
     constants = {
         target.id
         for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        if isinstance(node, ast.Assign) and is_written_in_the_program(node.value)
         for target in node.targets
         if isinstance(target, ast.Name)
     }
@@ -96,6 +102,7 @@ def test_nothing_forbidden_is_called(path: Path):
         "st.markdown(text, unsafe_allow_html=True)",
         "st.markdown(f'<b>{name}</b>', unsafe_allow_html=True)",
         "st.html(build(text))",
+        "PAGE = read(source)\nst.html(PAGE)",
     ],
 )
 def test_the_check_itself_finds_each_kind(source):
@@ -109,6 +116,7 @@ def test_the_check_itself_finds_each_kind(source):
         "AutoModel.from_pretrained(p, trust_remote_code=False)",
         "STYLE = '<style>a{}</style>'\nst.markdown(STYLE, unsafe_allow_html=True)",
         "st.markdown('<hr>', unsafe_allow_html=True)",
+        "HERE = Path(__file__).parent\nst.html(HERE / 'style.css')",
         "subprocess.run(['ls'])",
         "yaml.safe_load(t)",
     ],
