@@ -1,0 +1,28 @@
+"""The page frame: configuration, look, safety banner, sign-in and navigation. Start it with `python -m core serve`."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages.shared import banner, errors, navigation, sign_in
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+
+st.set_page_config(
+    page_title="Chartlight",
+    page_icon=str(ASSETS / "icons" / "chartlight.svg"),
+    layout="wide",
+    initial_sidebar_state=232,
+    menu_items={"About": "Chartlight shows what a clinical model reads in a chart and looks at in a scan."},
+)
+page = st.navigation(navigation.pages(), expanded=True)
+st.logo(
+    str(ASSETS / "icons" / "chartlight-wordmark.svg"),
+    size="large",
+    icon_image=str(ASSETS / "icons" / "chartlight.svg"),
+)
+st.html(ASSETS / "style.css")
+banner.show()
+with errors.guard():
+    sign_in.require()
+    page.run()

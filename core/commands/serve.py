@@ -1,0 +1,121 @@
+"""``python -m core serve``: open the dashboard."""
+
+import argparse
+import ipaddress
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from core.errors import InputError, MissingError
+from core.settings import PROJECT_ROOT, Settings, get_settings
+
+HELP = "open the dashboard in the browser; makes the demo cohort first where no dataset is named"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--address", help="address to bind to (default: CHARTLIGHT_ADDRESS, 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to bind to (default: CHARTLIGHT_PORT, 8501)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Check the address, make the demo cohort where it is asked for, and run Streamlit until it ends."""
+    settings = get_settings()
+    address = args.address or settings.address
+    port = args.port or settings.port
+    refuse_open_door(address, settings)
+    refuse_taken_port(address, port)
+    ensure_datasets(settings)
+    print(f"Chartlight: http://{'localhost' if address == '127.0.0.1' else _in_url(address)}:{port}", flush=True)
+    try:
+        status = subprocess.run(command(address, port, settings), cwd=PROJECT_ROOT, env=environment()).returncode
+    except KeyboardInterrupt:  # the child got the same Ctrl-C and has said good-bye
+        return
+    if status:
+        raise SystemExit(status)
+
+
+def command(address: str, port: int, settings: Settings) -> list[str]:
+    """Return the command line that runs the app; what it does not name is in .streamlit/config.toml."""
+    options = {
+        "server.address": address,
+        "server.port": str(port),
+        "server.maxUploadSize": str(settings.upload_mb),
+        "server.headless": "true",
+    }
+    if not is_loopback(address):  # behind its own name, which only the proxy knows
+        options["server.allowedHosts"] = "*"
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "streamlit", "run", str(PROJECT_ROOT / "app.py"), *flags]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of the app: nothing in it calls home."""
+    return {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1", "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false"}
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether only this machine can reach ``address``."""
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def refuse_open_door(address: str, settings: Settings) -> None:
+    """Refuse an address that others can reach unless sign-in is on and configured."""
+    if is_loopback(address):
+        return
+    if not settings.sign_in:
+        raise InputError(
+            f"the address {address} can be reached from other machines and nobody has to sign in",
+            "bind to 127.0.0.1, or set CHARTLIGHT_SIGN_IN=true and configure [auth] in .streamlit/secrets.toml",
+        )
+    secrets = PROJECT_ROOT / ".streamlit" / "secrets.toml"
+    if not secrets.is_file() or "[auth" not in secrets.read_text(encoding="utf-8"):
+        raise MissingError(
+            "sign-in is on and no identity provider is configured",
+            "write the [auth] section of .streamlit/secrets.toml as docs/sign-in.md shows",
+        )
+
+
+def refuse_taken_port(address: str, port: int) -> None:
+    """Say so where something else listens on the port, or where the address is not ours."""
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            address.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"cannot listen on {address} port {port} ({reason})",
+            "give a free port with --port or CHARTLIGHT_PORT, and an address of this machine",
+        ) from error
+
+
+def ensure_datasets(settings: Settings) -> None:
+    """Make the demo cohort where it is what the app will show and it is not there yet."""
+    for path in settings.dataset_paths:
+        if not Path(path).is_dir() and path != settings.demo_path:
+            raise InputError(
+                f"the dataset folder {path} does not exist",
+                "name MEDS folders in CHARTLIGHT_DATASETS, or leave it empty for the demo cohort",
+            )
+    if settings.demo_path in settings.dataset_paths and not settings.demo_path.is_dir():
+        from core.ehr.demo import generate_demo
+        from core.progress import terminal_bar
+
+        print("Making the demo cohort of synthetic patients (about a minute, once) ...", file=sys.stderr, flush=True)
+        with terminal_bar("demo cohort") as progress:
+            generate_demo(settings.demo_path, progress=progress)
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address and not address.startswith("[") else address

@@ -1,0 +1,188 @@
+"""What this installation has, what it lacks and how to get it: for ``python -m core doctor`` and the Status page."""
+
+import importlib.metadata
+import os
+import platform
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import ChartlightError
+from core.settings import PROJECT_ROOT, Settings, get_settings
+
+GOOD, LACKING, WRONG = "ready", "not here", "wrong"
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "segmentation-models-pytorch",
+    "streamlit",
+    "polars",
+    "scikit-learn",
+    "plotly",
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at.
+
+    Attributes:
+        area: machine, packages, data, encoders, heads, segmenters, cache or access.
+        name: what was looked at.
+        state: ``ready``, ``not here`` (optional or still to be made) or ``wrong`` (there, but it does not work).
+        detail: what was found.
+        fix: how to get or mend it; empty where nothing is to do.
+    """
+
+    area: str
+    name: str
+    state: str
+    detail: str
+    fix: str = ""
+
+
+def check_all(settings: Settings | None = None) -> list[Check]:
+    """Look at everything. One failing look is a finding, never the end of the others."""
+    settings = settings or get_settings()
+    looks: dict[str, Callable[[Settings], Iterator[Check]]] = {
+        "machine": _machine,
+        "packages": _packages,
+        "data": _datasets,
+        "encoders": _encoders,
+        "heads": _heads,
+        "segmenters": _segmenters,
+        "cache": _cache,
+        "access": _access,
+    }
+    found: list[Check] = []
+    for area, look in looks.items():
+        try:
+            found += look(settings)
+        except ChartlightError as error:
+            found.append(Check(area, area, WRONG, error.what, error.fix))
+        except Exception as error:
+            fix = "reinstall with `make run`; if that does not help, report this line"
+            found.append(Check(area, area, WRONG, f"{type(error).__name__}: {error}", fix))
+    return found
+
+
+def _machine(settings: Settings) -> Iterator[Check]:
+    yield Check("machine", "Python", GOOD, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield Check("machine", "Processor", GOOD, f"{_usable_cores()} cores, {_memory_gb():.0f} GB memory")
+    import torch
+
+    if torch.cuda.is_available():
+        names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        yield Check("machine", "Accelerator", GOOD, names)
+    elif torch.backends.mps.is_available():
+        yield Check("machine", "Accelerator", GOOD, "Apple GPU (mps)")
+    else:
+        detail = "none: the default encoder and the segmenters run on the CPU"
+        fix = "for encoders of 0.6B parameters and more use a machine with an NVIDIA GPU, or an embeddings server"
+        yield Check("machine", "Accelerator", LACKING, detail, fix)
+    yield Check("machine", "Device chosen", GOOD, settings.device)
+
+
+def _packages(settings: Settings) -> Iterator[Check]:
+    for name in PACKAGES:
+        try:
+            yield Check("packages", name, GOOD, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Check("packages", name, WRONG, "not installed", "pip install -r requirements.txt")
+    from core.torchvision_ops import STATE
+
+    detail = "its own" if STATE == "native" else "declared here, because torch is a CPU build (nothing calls them)"
+    yield Check("packages", "torchvision operators", GOOD, detail)
+
+
+def _datasets(settings: Settings) -> Iterator[Check]:
+    from core.ehr.store import open_dataset
+
+    for path in settings.dataset_paths:
+        if not path.is_dir():
+            demo = path == settings.demo_path
+            fix = "python -m core demo " + str(path) if demo else "correct CHARTLIGHT_DATASETS"
+            yield Check("data", path.name, LACKING if demo else WRONG, "no such folder", fix)
+            continue
+        try:
+            dataset = open_dataset(path)
+            detail = f"{dataset.n_subjects:,} subjects, {dataset.n_events:,} events, {len(dataset.tasks())} tasks"
+            yield Check("data", path.name, GOOD, detail + (", synthetic" if dataset.synthetic else ""))
+        except ChartlightError as error:
+            yield Check("data", path.name, WRONG, error.what, error.fix)
+
+
+def _encoders(settings: Settings) -> Iterator[Check]:
+    from core.embedding.registry import encoder_specs
+
+    for name, spec in encoder_specs().items():
+        chosen = " (chosen)" if name == settings.encoder else ""
+        yield Check("encoders", name, GOOD, f"{spec.dimension} dimensions, {spec.licence}{chosen}")
+
+
+def _heads(settings: Settings) -> Iterator[Check]:
+    from core.risk.heads import load_heads
+
+    folders = sorted(path for path in settings.heads.glob("*") if path.is_dir()) if settings.heads.is_dir() else []
+    if not folders:
+        yield Check("heads", "risk heads", LACKING, f"none in {_short(settings.heads)}", "make demo-heads")
+    for folder in folders:
+        try:
+            yield Check("heads", folder.name, GOOD, f"{len(load_heads(folder))} heads")
+        except ChartlightError as error:
+            yield Check("heads", folder.name, WRONG, error.what, error.fix)
+
+
+def _segmenters(settings: Settings) -> Iterator[Check]:
+    from core.imaging.segmenters import list_segmenters
+
+    found = list(list_segmenters())
+    if not found:
+        fix = "python -m core train-segmenter NAME --data DIR --out assets/models/NAME, or set CHARTLIGHT_MODELS"
+        yield Check("segmenters", "segmenters", LACKING, "none found", fix)
+    for item in found:
+        yield Check("segmenters", str(getattr(item, "name", item)), GOOD, "found")
+
+
+def _cache(settings: Settings) -> Iterator[Check]:
+    path = settings.cache_path
+    if not path.exists():
+        yield Check("cache", "embedding cache", LACKING, f"{_short(path)} is made with the first embedding")
+        return
+    size = sum(file.stat().st_size for file in path.parent.glob(path.name + "*")) / 1e6
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+            database.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+        yield Check("cache", "embedding cache", GOOD, f"{size:,.1f} MB of at most {settings.cache_gb:g} GB")
+    except sqlite3.Error as error:
+        yield Check("cache", "embedding cache", WRONG, f"{_short(path)}: {error}", "delete the file; it is made anew")
+
+
+def _access(settings: Settings) -> Iterator[Check]:
+    yield Check("access", "Address", GOOD, f"{settings.address} port {settings.port}")
+    if not settings.sign_in:
+        yield Check("access", "Sign-in", GOOD, "off: only this machine can reach the dashboard")
+    elif (PROJECT_ROOT / ".streamlit" / "secrets.toml").is_file():
+        yield Check("access", "Sign-in", GOOD, "on, through OpenID Connect")
+    else:
+        fix = "write the [auth] section of .streamlit/secrets.toml as docs/sign-in.md shows"
+        yield Check("access", "Sign-in", WRONG, "on, but no identity provider is configured", fix)
+    yield Check("access", "Audit log", GOOD, _short(settings.audit_path))
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory_gb() -> float:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    except (ValueError, OSError, AttributeError):
+        return 0.0
+
+
+def _short(path: Path) -> str:
+    """Return ``path`` relative to the project where it lies in it."""
+    return str(path.relative_to(PROJECT_ROOT)) if path.is_relative_to(PROJECT_ROOT) else str(path)

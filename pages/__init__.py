@@ -1,0 +1,1 @@
+"""The dashboard's pages: one thin Streamlit script each."""

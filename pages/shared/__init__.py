@@ -1,0 +1,1 @@
+"""What the pages share: navigation, resources, charts, address state, banner, empty states, errors."""

@@ -1,0 +1,99 @@
+"""One look for every Plotly figure, in both themes.
+
+The theme of the browser gives text, grid and background (``theme="streamlit"``), so that a figure follows a
+change of theme at once. The colours here are for marks: derived from Okabe and Ito, each at 3:1 or better on
+the background of either theme (tests/pages/test_theme.py), so that they need no knowledge of it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+BLUE = "#2E7EB8"
+VERMILLION = "#D55E00"
+GREEN = "#009E73"
+PINK = "#C26A9A"
+OCHRE = "#A87900"
+VIOLET = "#7A68B8"
+SLATE = "#6F7F8F"
+CATEGORICAL = (BLUE, VERMILLION, GREEN, PINK, OCHRE, VIOLET, SLATE)
+FAINT = "rgba(111,127,143,0.16)"
+"""Fill of reference bands and of what is not in focus."""
+LINE = "rgba(111,127,143,0.35)"
+"""Grid and axis lines."""
+
+CONFIG = {
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "toggleSpikelines"],
+    "toImageButtonOptions": {"format": "svg", "filename": "chartlight"},
+    "scrollZoom": False,
+}
+_FONT = "'Source Sans', 'Source Sans Pro', sans-serif"
+
+
+def figure(height: int, *traces: go.BaseTraceType, legend: bool = False, **layout: Any) -> go.Figure:
+    """Return a figure in the house style.
+
+    Args:
+        height: pixels.
+        traces: what it shows.
+        legend: show a legend above the plot.
+        layout: further keys of ``layout``.
+    """
+    chart = go.Figure(data=list(traces))
+    style(chart, height, legend)
+    if layout:
+        chart.update_layout(**layout)
+    return chart
+
+
+def style(chart: go.Figure, height: int, legend: bool = False) -> go.Figure:
+    """Give ``chart`` the house style in place (margins, fonts, grid, hover) and return it."""
+    chart.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 28 if legend else 10, "b": 8},
+        font={"family": _FONT, "size": 13},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        showlegend=legend,
+        legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "title": {"text": ""}},
+        hoverlabel={"font": {"family": _FONT, "size": 13}, "align": "left", "namelength": -1},
+        dragmode="zoom",
+        colorway=list(CATEGORICAL),
+    )
+    chart.update_xaxes(
+        gridcolor=LINE, zeroline=False, linecolor=LINE, ticks="outside", tickcolor=LINE, automargin=True
+    )
+    chart.update_yaxes(gridcolor=LINE, zeroline=False, automargin=True)
+    return chart
+
+
+def show(
+    chart: go.Figure,
+    key: str,
+    alt: str,
+    on_select: Any = "ignore",
+    selection_mode: str | Sequence[str] = "points",
+    mode_bar: bool = True,
+) -> Any:
+    """Draw ``chart``; return its selection where ``on_select`` asks for it.
+
+    Args:
+        chart: the figure, styled by :func:`figure` or :func:`style`.
+        key: unique on the page.
+        alt: what the figure shows, in words, for those who cannot see it.
+        on_select: as in ``st.plotly_chart``.
+        selection_mode: as in ``st.plotly_chart``.
+        mode_bar: offer zoom, reset and download; off for small multiples.
+    """
+    return st.plotly_chart(
+        chart,
+        key=key,
+        theme="streamlit",
+        config=CONFIG if mode_bar else {**CONFIG, "displayModeBar": False},
+        on_select=on_select,
+        selection_mode=selection_mode,
+        alt=alt,
+    )

@@ -1,0 +1,60 @@
+"""Errors on a page: what the user can mend is said in a sentence, anything else gets an id that the log explains."""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import streamlit as st
+
+from core.errors import ChartlightError
+
+log = logging.getLogger("chartlight")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def show(error: ChartlightError) -> None:
+    """Show a mendable error: what is wrong, and below it how to fix it."""
+    what = error.what[:1].upper() + error.what[1:]
+    fix = error.fix[:1].upper() + error.fix[1:]
+    with st.container(border=True, key=None):
+        st.markdown(f":material/error: **{plain(what)}**")
+        st.markdown(f"{plain(fix)}.")
+
+
+def plain(text: str) -> str:
+    """Return ``text`` with every character that Streamlit's Markdown would read as mark-up escaped."""
+    return "".join(f"\\{char}" if char in "\\`*_{}[]()<>#+-.!|$:~^=&" else char for char in text)
+
+
+@contextmanager
+def guard() -> Iterator[None]:
+    """Run a page or a part of one; show what goes wrong in place of it.
+
+    Streamlit's own control flow (stop, rerun) is not an ``Exception`` and passes through.
+    """
+    try:
+        yield
+    except ChartlightError as error:
+        show(error)
+    except Exception:
+        reference = secrets.token_hex(4)
+        log.exception("error %s", reference)
+        with st.container(border=True):
+            st.markdown(":material/error: **Something went wrong on our side.**")
+            st.markdown(f"The log explains it under the id `{reference}`. Reload the page or go on elsewhere.")
+
+
+def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
+    """:func:`guard` as a decorator, for fragments: they run again without the page around them."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R | None:
+        with guard():
+            return function(*args, **kwargs)
+        return None
+
+    return run

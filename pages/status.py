@@ -1,0 +1,52 @@
+"""Status: what this installation has, what it lacks and how to get it."""
+
+from itertools import groupby
+
+import streamlit as st
+
+from core.doctor import GOOD, LACKING, WRONG, Check, check_all
+from pages.shared import layout
+from pages.shared.errors import plain
+
+LOOK = {GOOD: (":material/check_circle:", "green"), LACKING: (":material/radio_button_unchecked:", "gray")}
+LOOK[WRONG] = (":material/error:", "orange")
+TITLES = {
+    "machine": "Machine",
+    "packages": "Packages",
+    "data": "Datasets",
+    "encoders": "Text encoders",
+    "heads": "Risk heads",
+    "segmenters": "Segmenters",
+    "cache": "Cache",
+    "access": "Access",
+}
+
+
+@st.cache_data(ttl=30, show_spinner="Looking around …", scope="global")
+def look() -> list[Check]:
+    return check_all()
+
+
+def draw(area: str, checks: list[Check]) -> None:
+    with st.container(border=True, key=f"tight-{area}", gap="small"):
+        layout.section(TITLES[area])
+        for check in checks:
+            icon, colour = LOOK[check.state]
+            name, detail = st.columns([2, 3], gap="small")
+            name.markdown(f":{colour}[{icon}] {plain(check.name)} :small[:gray[{check.state}]]")
+            detail.markdown(plain(check.detail))
+            if check.fix:
+                detail.markdown(f":small[:gray[:material/build: {plain(check.fix)}]]")
+
+
+layout.header("Status", "What this installation has, what it lacks and how to get it.")
+if st.button("Look again", icon=":material/refresh:", type="tertiary"):
+    look.clear()
+found = look()
+wrong, lacking = (sum(check.state == state for check in found) for state in (WRONG, LACKING))
+layout.facts([("Ready", str(len(found) - wrong - lacking)), ("Not here", str(lacking)), ("Wrong", str(wrong))])
+areas = [(area, list(checks)) for area, checks in groupby(found, key=lambda check: check.area)]
+for column, part in zip(st.columns(2), (areas[::2], areas[1::2]), strict=True):
+    with column:
+        for area, checks in part:
+            draw(area, checks)
