@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from pages.shared import frame
 from pages.shared.errors import plain
 
 
 def header(title: str, lead: str = "") -> None:
-    """Draw a page's title and, beside it, one sentence on what the page is for."""
+    """Draw a page's title and, beside it, one sentence on what the page is for. Call it before anything else."""
+    frame.require()
     with st.container(key="page-header", horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.markdown(f"# {title}", anchors=False, width="content")
         if lead:

@@ -21,10 +21,11 @@ class Entry:
 
 
 ENTRIES = (
+    Entry("", "pages/start.py", "Start", "light_mode", "What Chartlight does, in three steps."),
     Entry("Read", "pages/patients.py", "Patients", "clinical_notes", "Read a record as the language model reads it."),
     Entry("About", "pages/status.py", "Status", "fact_check", "What this installation has and what it lacks."),
 )
-ORDER = ("Read", "Score", "See", "About")
+ORDER = ("", "Read", "Score", "See", "About")
 
 
 def pages() -> dict[str, list[Page]]:
@@ -33,13 +34,21 @@ def pages() -> dict[str, list[Page]]:
     for group in ORDER:
         for entry in ENTRIES:
             if entry.group == group:
-                page = st.Page(
-                    ROOT / entry.script,
-                    title=entry.title,
-                    icon=f":material/{entry.icon}:",
-                    url_path=Path(entry.script).stem,
-                    default=entry is ENTRIES[0],
-                    help=entry.help,
-                )
-                groups.setdefault(group, []).append(page)
+                groups.setdefault(group, []).append(_page(entry))
     return groups
+
+
+def page(script: str) -> Page | None:
+    """Return the page of a script, for links and ``st.switch_page``; None where it is not in the list."""
+    return next((_page(entry) for entry in ENTRIES if entry.script == script), None)
+
+
+def _page(entry: Entry) -> Page:
+    return st.Page(
+        ROOT / entry.script,
+        title=entry.title,
+        icon=f":material/{entry.icon}:",
+        url_path=Path(entry.script).stem,
+        default=entry is ENTRIES[0],
+        help=entry.help,
+    )

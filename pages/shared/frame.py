@@ -1,0 +1,15 @@
+"""No page without the frame.
+
+Until ``app.py`` has run once in a process, Streamlit answers a deep link by running the page's script alone, found
+in ``pages/`` by its old convention: no banner, no sign-in. :func:`require` notices that and starts again with app.py.
+"""
+
+import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
+
+
+def require() -> None:
+    """Run again through ``app.py`` where the page was started without it. ``layout.header`` calls this first."""
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
