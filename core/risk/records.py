@@ -22,7 +22,7 @@ INSTRUCTIONS = ("task", "generic", "empty")
 
 def takes_instruction(encoder: Any) -> bool:
     """Whether the encoder reads an instruction; without, one embedding serves all tasks."""
-    return "{instruction}" in (encoder.spec.template or "")
+    return bool(encoder.spec.takes_instruction)
 
 
 def options_of(identity: FeatureIdentity) -> SerializationOptions:
@@ -39,7 +39,7 @@ def feature_identity(encoder: Any, options: SerializationOptions, instruction: s
         profile=options.profile,
         strategy=options.strategy,
         max_tokens=int(spec.max_tokens),
-        chunking=str(getattr(spec, "chunk_tokens", "") or ""),
+        chunking="" if spec.chunking == "none" else f"{spec.chunking}:{spec.chunk_tokens}",
         instruction=instruction if takes_instruction(encoder) else "none",
         dimension=int(spec.dimension),
     )
