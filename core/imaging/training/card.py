@@ -1,0 +1,71 @@
+"""The card of a trained segmenter: what it is for, what it was made of, how well it does, where it fails."""
+
+import os
+import platform
+import shlex
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.imaging.training.recipes import Recipe
+
+VERSION = "1.0"
+
+
+def make_card(
+    recipe: Recipe,
+    seed: int,
+    sizes: dict[str, int],
+    training: dict[str, Any],
+    metrics: dict[str, Any],
+    phantoms: dict[str, Any],
+) -> dict[str, Any]:
+    """The card as a mapping; ``weights_sha256`` is added when the folder is written.
+
+    Args:
+        recipe: what was trained.
+        seed: of the split and of the training.
+        sizes: cases in train, validation and test.
+        training: record of the fit.
+        metrics: summary on the held-out test cases.
+        phantoms: summary on drawn phantoms that were not trained on.
+    """
+    command = (
+        f"python -m core train-segmenter {shlex.quote(recipe.name)} --data DATA/{recipe.name} --out OUT --seed {seed}"
+    )
+    return {
+        "name": recipe.name,
+        "version": VERSION,
+        "title": recipe.title,
+        "purpose": recipe.purpose,
+        "modality": recipe.modality,
+        "classes": [
+            {"index": index, "name": name, "colour": colour} for index, (name, colour) in enumerate(recipe.classes)
+        ],
+        "preprocessing": recipe.preprocessing.to_card(),
+        "data": recipe.data,
+        "licence": recipe.licence,
+        "attribution": recipe.attribution,
+        "split": {"rule": recipe.split, "seed": seed, **sizes},
+        "metrics": {"held_out": metrics, "drawn_phantoms": phantoms},
+        "training": {
+            "command": command,
+            "evaluate_command": command.replace("--out OUT", "--evaluate OUT"),
+            "seed": seed,
+            **training,
+            "optimizer": f"AdamW, learning rate to {recipe.learning_rate}, weight decay {recipe.weight_decay}, cosine",
+            "loss": "cross-entropy + soft Dice",
+            "batch": recipe.batch,
+            "weights": "random start, exponential moving average, best epoch by validation Dice",
+            "augmentation": f"albumentations, pipeline {recipe.augmentation}",
+            "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores, torch {torch.__version__.split('+')[0]}",
+        },
+        "limits": list(recipe.limits),
+        "warnings": list(recipe.warnings),
+    }
+
+
+def size_in_mb(folder: Path) -> float:
+    """Megabytes of all files of a segmenter's folder."""
+    return sum(path.stat().st_size for path in folder.iterdir()) / 1e6

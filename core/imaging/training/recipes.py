@@ -1,0 +1,155 @@
+"""How each shipped segmenter is made: one recipe a model, everything that its card needs to say."""
+
+from dataclasses import dataclass
+
+from core.errors import InputError
+from core.imaging.preprocess import Preprocessing
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Data, network and training of one segmenter. Fields without a comment go to the card as they are."""
+
+    name: str
+    title: str
+    purpose: str
+    modality: str
+    classes: tuple[tuple[str, str], ...]  # (name, hex colour) by index; 0 is the background
+    data: str
+    licence: str
+    attribution: str
+    split: str
+    limits: tuple[str, ...]
+    warnings: tuple[str, ...]
+    preprocessing: Preprocessing
+    phantom: str
+    augmentation: str
+    unit: str = "image"  # what one Dice value is about
+    encoder: str = "tu-regnetx_002"
+    encoder_depth: int = 5
+    decoder_channels: tuple[int, ...] = (80, 56, 32, 16, 16)
+    crop: int = 0  # side of random training crops; 0: the whole grid
+    epochs: int = 60
+    batch: int = 4
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    phantom_share: float = 0.10
+    fractions: tuple[float, float] = (0.10, 0.20)  # validation and test share of the groups
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names by index."""
+        return tuple(name for name, _ in self.classes)
+
+
+_NOT_A_DEVICE = "Research and teaching only. Not a medical device; never use it for diagnosis or treatment."
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="chest-xray",
+            title="Lungs in chest radiographs",
+            purpose="Marks the lungs, the lung behind the heart included, in frontal chest radiographs.",
+            modality="radiography",
+            classes=(("background", "#000000"), ("lung", "#0072B2")),
+            data="344 paediatric frontal chest radiographs with lung masks, and drawn phantoms (1 in 10).",
+            licence="CC BY 4.0 (images and masks)",
+            attribution=(
+                "Images: Kermany, Zhang, Goldbaum 2018, Mendeley Data, doi 10.17632/rscbjbr9sj.2. "
+                "Masks: V7 Labs and CloudFactory, covid-19-xray-dataset."
+            ),
+            split="By person: every image of a person is in one part only.",
+            limits=(
+                "Trained on children of one to five years from one hospital; nothing else was measured.",
+                "Frontal views only. Masks are drawn outlines with the lung behind the heart, not aerated lung.",
+                "Images are stretched to 256 x 256, so detail below about 3 pixels of a 768 pixel image is not seen.",
+            ),
+            warnings=(_NOT_A_DEVICE,),
+            preprocessing=Preprocessing(channels=1, resize="stretch", size=256, low=0.5, high=99.5),
+            phantom="radiograph",
+            augmentation="radiograph",
+        ),
+        Recipe(
+            name="nuclei",
+            title="Nuclei in microscopy",
+            purpose="Marks cell nuclei against the background in fluorescence and stained microscopy.",
+            modality="microscopy",
+            classes=(("background", "#000000"), ("nucleus", "#E69F00")),
+            data="470 microscopy images with nuclei outlined, and drawn phantoms (1 in 10).",
+            licence="CC0 1.0",
+            attribution="Data Science Bowl 2018 stage 1, corrected masks (BBBC038; Caicedo et al. 2019).",
+            split="By image.",
+            limits=(
+                "Semantic: touching nuclei are one region.",
+                "Nuclei of about 8 to 60 pixels across; rescale other magnifications first.",
+                "Most of the training images are fluorescence; stained tissue is read less well.",
+            ),
+            warnings=(_NOT_A_DEVICE,),
+            preprocessing=Preprocessing(channels=3, resize="native", low=0.5, high=99.8, tile=512),
+            phantom="microscopy",
+            augmentation="microscopy",
+            crop=224,
+            epochs=40,
+        ),
+        Recipe(
+            name="ultrasound-nerve",
+            title="Nerve and vessel in ultrasound",
+            purpose="Marks nerves and vessels in ultrasound frames of regional anaesthesia.",
+            modality="ultrasound",
+            classes=(("background", "#000000"), ("nerve", "#F0E442"), ("vessel", "#D55E00")),
+            data="204 ultrasound frames with nerves and vessels outlined, and drawn phantoms (1 in 10).",
+            licence="CC BY 4.0",
+            attribution="tmkand/usgra-seg, dataset of ultrasound-guided regional anaesthesia.",
+            split="By neighbours in number: blocks of consecutive frames, as there are no subject ids.",
+            limits=(
+                "Few frames of unknown people and devices: expect misses on other scanners and body regions.",
+                "People are not identified in the data: frames of one person may stand on both sides of the split.",
+            ),
+            warnings=(_NOT_A_DEVICE,),
+            preprocessing=Preprocessing(channels=1, resize="fit", size=256, low=0.0, high=99.8),
+            phantom="ultrasound",
+            augmentation="ultrasound",
+            crop=256,
+            epochs=80,
+        ),
+        Recipe(
+            name="hippocampus",
+            title="Hippocampus in MR slices",
+            purpose="Marks the anterior and posterior hippocampus in sagittal slices of T1 MR crops.",
+            modality="MR",
+            classes=(("background", "#000000"), ("anterior", "#009E73"), ("posterior", "#CC79A7")),
+            data="199 MR crops around the hippocampus, cut into sagittal slices, and drawn phantoms (1 in 10).",
+            licence="CC BY-SA 4.0 (these weights are derived from the data and carry the same licence)",
+            attribution=(
+                "Medical Segmentation Decathlon, Task04 Hippocampus (Antonelli et al. 2022, Nat Commun 13:4128)."
+            ),
+            split="By volume; a volume's slices are in one part only.",
+            limits=(
+                "Crops of about 35 x 50 x 35 mm at 1 mm around the hippocampus; whole heads must be cropped first.",
+                "Sagittal slices, superior up and anterior to the left, as the NIfTI reader shows them.",
+            ),
+            warnings=(_NOT_A_DEVICE,),
+            preprocessing=Preprocessing(channels=1, resize="native", low=0.5, high=99.5, stride=16, tile=256),
+            phantom="brain",
+            augmentation="brain",
+            crop=64,
+            unit="volume",
+            encoder_depth=4,
+            decoder_channels=(96, 64, 32, 24),
+            epochs=16,
+            batch=24,
+        ),
+    )
+}
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe of a shipped segmenter.
+
+    Raises:
+        InputError: there is no such recipe.
+    """
+    if name not in RECIPES:
+        raise InputError(f"there is no segmenter recipe {name!r}", f"choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]
