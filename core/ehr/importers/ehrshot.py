@@ -1,0 +1,242 @@
+"""The EHRSHOT release (Wornow et al. 2023) to MEDS.
+
+Read are ``data/ehrshot.csv`` (patient_id, start, end, code, value, unit, visit_id, omop_table), ``splits/person_id_map.csv``
+and ``benchmark/<task>/labeled_patients.csv`` with ``all_shots_data.json`` beside it; columns by name, in any order.
+Codes stay as they are: birth is ``SNOMED/3950001``. Events of one time keep the order of the file.
+"""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+
+from core.ehr.concepts import concept_files, describe_codes, sibling_table
+from core.ehr.importers.cells import parse_integers, parse_times, typed_events
+from core.ehr.importers.report import ImportReport
+from core.ehr.importers.spill import EventSpill
+from core.ehr.index import load_index
+from core.ehr.meds_layout import (
+    created_now,
+    new_dataset,
+    write_codes,
+    write_dataset_json,
+    write_labels,
+    write_splits,
+)
+from core.ehr.tables import MALFORMED, TableFile, check_not_cut, table_file
+from core.ehr.vocabulary import Vocabulary, coverage
+from core.errors import InputError
+from core.progress import Progress, silent
+
+_REQUIRED = ("patient_id", "start", "code")
+_OPTIONAL = ("end", "value", "unit", "visit_id", "omop_table")
+_SPLITS = {"train": "train", "val": "tuning", "test": "held_out", "tuning": "tuning", "held_out": "held_out"}
+_BYTES_PER_ROW = 60
+SHOTS_FILES = ("all_shots_data.json", "few_shots_data.json", "long_shots_data.json")
+_FINDING_BITS = 14
+
+
+def import_ehrshot(
+    source: str | Path, dest: str | Path, concepts: str | Path | None = None, progress: Progress | None = None
+) -> ImportReport:
+    """Import an EHRSHOT release into a new MEDS dataset.
+
+    Args:
+        source: the release's folder (EHRSHOT_ASSETS), or a folder that holds it.
+        dest: the dataset to write; one that Chartlight wrote there before is replaced.
+        concepts: an Athena CONCEPT.csv, or the folder that holds it, to describe the codes; the default is a
+            CONCEPT.csv in the source folder.
+        progress: called with bytes read.
+
+    Raises:
+        InputError: the source is missing, cut short or has other columns, or ``dest`` cannot be written.
+    """
+    progress = progress or silent
+    root, events_path = find_release(Path(source).expanduser())
+    dest = Path(dest).expanduser()
+    vocabulary_source = _concepts(root, concepts)
+    concept_tables = concept_files(vocabulary_source) if vocabulary_source else []
+    file = table_file(events_path)
+    notes = []
+    if not events_path.name.endswith(".gz") and not check_not_cut(events_path, events_path.name):
+        notes.append(f"{events_path.name} does not end with a line break; if it was cut, copy it again")
+    rejected: Counter[str] = Counter()
+    repaired: Counter[str] = Counter()
+    with new_dataset(dest) as folder:
+        rows, counts, subjects, n_events = _import_events(file, folder, rejected, repaired, progress)
+        codes = (
+            describe_codes(
+                counts["code"].to_list(),
+                concept_tables,
+                sibling_table(vocabulary_source, "concept_relationship"),
+                sibling_table(vocabulary_source, "concept_ancestor"),
+            )
+            if vocabulary_source
+            else counts.select("code")
+        )
+        write_codes(folder, codes)
+        labels_rejected: Counter[str] = Counter()
+        notes += _import_splits(root, folder, subjects)
+        labels = _import_labels(root, folder, subjects, labels_rejected)
+        write_dataset_json(folder, dest.name, "import-ehrshot", created_at=created_now())
+        described = (
+            codes.filter(pl.col("description").is_not_null()) if "description" in codes.columns else codes.head(0)
+        )
+        known = Vocabulary({code: "" for code in described["code"].to_list()})
+        report = ImportReport(
+            dest=dest,
+            subjects=len(subjects),
+            rows_read=rows,
+            rows_kept=n_events,
+            rejected=dict(rejected),
+            repaired=dict(repaired),
+            events=n_events,
+            coverage=coverage(counts, known),
+            labels=labels,
+            labels_rejected=dict(labels_rejected),
+            notes=notes,
+        )
+        report.save(folder)
+    load_index(dest)  # so that the first page view does not wait for it
+    return report
+
+
+def find_release(source: Path) -> tuple[Path, Path]:
+    """The release's root folder and its events file.
+
+    Raises:
+        InputError: there is no ``data/ehrshot.csv`` there.
+    """
+    if not source.exists():
+        raise InputError(f"there is no {source}", "give the folder of the EHRSHOT release")
+    roots = [source, source / "EHRSHOT_ASSETS", source.parent] if source.is_dir() else []
+    if source.is_dir() and source.name == "data":
+        roots.append(source.parent)
+    for root in roots:
+        for name in ("data/ehrshot.csv", "data/ehrshot.csv.gz", "ehrshot.csv"):
+            if (root / name).is_file() and (root != source.parent or source.name == "data"):
+                return root, root / name
+    raise InputError(
+        f"{source} holds no data/ehrshot.csv",
+        "give the unpacked EHRSHOT release, the folder that has data, splits, benchmark",
+    )
+
+
+def _concepts(root: Path, concepts: str | Path | None) -> Path | None:
+    if concepts is not None:
+        return Path(concepts).expanduser()
+    return next((root / name for name in ("CONCEPT.csv", "concept.csv") if (root / name).is_file()), None)
+
+
+def _import_events(
+    file: TableFile, folder: Path, rejected: Counter[str], repaired: Counter[str], progress: Progress
+) -> tuple[int, pl.DataFrame, pl.Series, int]:
+    """Return rows read, events per code (``code``, ``n``), the subjects and the number of events."""
+    read = 0
+
+    def position(done: int) -> None:
+        progress(min(done, file.size), file.size, "reading events")
+
+    with EventSpill(folder / ".spill", file.size // _BYTES_PER_ROW) as spill:
+        for batch in file.batches(_REQUIRED, _OPTIONAL, rejected, position):
+            read += batch.height
+            frame = batch.rename({"patient_id": "subject_id", "omop_table": "table"})
+            spill.add(typed_events(frame, rejected, repaired))
+        counts, subjects = [], []
+        for number, events in enumerate(spill.write(folder)):
+            progress(number + 1, spill.buckets, "sorting and writing")
+            counts.append(events["code"].value_counts(name="n").rename({"code": "code"}))
+            subjects.append(events["subject_id"].unique())
+        n_events = spill.rows
+    if not n_events:
+        raise InputError(
+            f"{file.name} holds no usable row"
+            + "".join(f"; {n:,} rejected because {reason}" for reason, n in rejected.most_common(2)),
+            "give a file of EHRSHOT's format",
+        )
+    table = pl.concat(counts).group_by("code").agg(pl.col("n").sum()).sort("code")
+    return read + rejected[MALFORMED], table, pl.concat(subjects).sort(), n_events
+
+
+def _import_splits(root: Path, folder: Path, subjects: pl.Series) -> list[str]:
+    path = root / "splits" / "person_id_map.csv"
+    if not path.is_file():
+        return ["the release has no splits/person_id_map.csv, so the dataset has no splits"]
+    frame = pl.concat(list(table_file(path).batches(("split", "omop_person_id"))))
+    splits = pl.DataFrame(
+        {
+            "subject_id": parse_integers(frame["omop_person_id"]),
+            "split": frame["split"].str.strip_chars().str.to_lowercase().replace_strict(_SPLITS, default=None),
+        }
+    ).unique(maintain_order=True)
+    bad = splits.filter(pl.any_horizontal(pl.all().is_null())).height
+    splits = splits.drop_nulls()
+    twice = splits.filter(pl.col("subject_id").is_duplicated())
+    if twice.height:
+        raise InputError(
+            f"{path.name} puts subject {twice['subject_id'][0]} in two splits", "keep one split for each subject"
+        )
+    strangers = splits.filter(~pl.col("subject_id").is_in(subjects.implode())).height
+    write_splits(folder, splits.filter(pl.col("subject_id").is_in(subjects.implode())))
+    notes = [f"{bad:,} rows of {path.name} have no known split or subject id"] if bad else []
+    return notes + ([f"{strangers:,} subjects of {path.name} have no events"] if strangers else [])
+
+
+def _import_labels(root: Path, folder: Path, subjects: pl.Series, rejected: Counter[str]) -> dict[str, int]:
+    written = {}
+    for path in sorted((root / "benchmark").glob("*/labeled_patients.csv")):
+        task = path.parent.name
+        labels = read_labels(path, rejected)
+        unknown = ~labels["subject_id"].is_in(subjects.implode())
+        rejected[f"{task}: subject has no events"] += int(unknown.sum())
+        write_labels(folder, task, labels.filter(~unknown))
+        written[task] = int((~unknown).sum())
+        for name in SHOTS_FILES:
+            if (path.parent / name).is_file():
+                shutil.copyfile(path.parent / name, folder / "labels" / task / name)
+    return written
+
+
+def read_labels(path: Path, rejected: Counter[str]) -> pl.DataFrame:
+    """Read a ``labeled_patients.csv``: ``subject_id``, ``prediction_time``, ``value`` by the file's ``label_type``.
+
+    boolean gives bool; categorical, integer and numeric whole numbers give int64; other numbers float32. The integers
+    of ``chexpert`` are 14 bits, 0 to 16383.
+    """
+    task = path.parent.name
+    malformed: Counter[str] = Counter()
+    parts = list(table_file(path).batches(("patient_id", "prediction_time", "value"), ("label_type",), malformed))
+    frame = (
+        pl.concat(parts)
+        if parts
+        else pl.DataFrame(schema=dict.fromkeys(("patient_id", "prediction_time", "value", "label_type"), pl.String))
+    )
+    rejected[f"{task}: {MALFORMED}"] += malformed[MALFORMED]
+    text = frame["value"].cast(pl.String).str.strip_chars().str.to_lowercase()
+    kinds = set(frame["label_type"].drop_nulls().str.to_lowercase().unique().to_list())
+    truth = text.replace_strict(
+        {"true": True, "false": False, "1.0": True, "0.0": False, "1": True, "0": False},
+        default=None,
+        return_dtype=pl.Boolean,
+    )
+    if kinds <= {"boolean"} and (kinds or truth.null_count() == 0):
+        value: pl.Series = truth
+    else:
+        value = parse_integers(text)
+        number = text.cast(pl.Float64, strict=False)
+        if kinds & {"numeric", "float", "regression"} and value.null_count() > number.null_count():
+            value = number.cast(pl.Float32)
+    if task == "chexpert":
+        value = value.set((value < 0) | (value >= 1 << _FINDING_BITS), None)
+    labels = pl.DataFrame(
+        {
+            "subject_id": parse_integers(frame["patient_id"]),
+            "prediction_time": parse_times(frame["prediction_time"]),
+            "value": value,
+        }
+    )
+    rejected[f"{task}: unreadable subject, time or value"] += labels.filter(
+        pl.any_horizontal(pl.all().is_null())
+    ).height
+    return labels.drop_nulls()

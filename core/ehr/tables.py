@@ -1,0 +1,337 @@
+"""Source tables as they come: CSV or Parquet, in a folder or a zip, file and column names in any case.
+
+CSV is streamed in blocks as text, so that a bad cell is a counted rejection and not a failed read; a file in a zip is
+streamed from inside it, so that nothing is unpacked and no path in the archive is ever used as a path.
+"""
+
+import csv
+import gzip
+import io
+import re
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from core.errors import InputError
+
+BLOCK_BYTES = 16 << 20
+PARQUET_BATCH_ROWS = 250_000
+MALFORMED = "wrong number of columns"
+_SUFFIX = re.compile(r"(?i)\.(csv|tsv|txt|csv\.gz|tsv\.gz|parquet)$")
+_BOMB_BYTES, _BOMB_RATIO = 4 << 30, 200
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """One file of a source table.
+
+    Attributes:
+        name: what to call it in messages.
+        size: bytes, uncompressed where it is known.
+        open: opens the file for reading bytes.
+        parquet: True for Parquet, False for delimited text.
+    """
+
+    name: str
+    size: int
+    open: Callable[[], BinaryIO]
+    parquet: bool
+
+    def batches(
+        self,
+        required: Sequence[str],
+        optional: Sequence[str] = (),
+        rejected: Counter[str] | None = None,
+        position: Callable[[int], None] | None = None,
+    ) -> Iterator[pl.DataFrame]:
+        """Stream the table in batches of the wanted columns, in lower case; missing optional ones are null.
+
+        Text columns are strings in which "" is null; Parquet columns keep their types.
+
+        Args:
+            required: columns that must be there.
+            optional: columns that may be there.
+            rejected: counts the rows that do not have the header's number of columns.
+            position: called with the number of bytes (CSV) or rows (Parquet) read so far.
+
+        Raises:
+            InputError: a required column is missing, or the file is damaged or cut short.
+        """
+        rejected = Counter() if rejected is None else rejected
+        source = (
+            self._parquet_batches(required, optional)
+            if self.parquet
+            else self._csv_batches(required, optional, rejected, position)
+        )
+        with _damage_named(self.name):
+            yield from source
+
+    def rows_hint(self) -> str:
+        """Size in words for a progress note."""
+        return f"{self.size / 1e6:.0f} MB"
+
+    def _parquet_batches(self, required: Sequence[str], optional: Sequence[str]) -> Iterator[pl.DataFrame]:
+        with self.open() as handle:
+            file = pq.ParquetFile(handle)
+            names = _match(file.schema_arrow.names, required, optional, self.name)
+            for batch in file.iter_batches(PARQUET_BATCH_ROWS, columns=list(names.values())):
+                frame = cast(pl.DataFrame, pl.from_arrow(batch))
+                yield _select(frame, names, required, optional)
+
+    def _csv_batches(
+        self,
+        required: Sequence[str],
+        optional: Sequence[str],
+        rejected: Counter[str],
+        position: Callable[[int], None] | None,
+    ) -> Iterator[pl.DataFrame]:
+        with self.open() as handle:
+            head = handle.read(1 << 16)
+        if not head.strip():
+            raise InputError(f"{self.name} is empty", "copy it again from its source")
+        header, delimiter = sniff(head, self.name)
+        names = _match(header, required, optional, self.name)
+
+        def skip(row: pa_csv.InvalidRow) -> str:
+            rejected[MALFORMED] += 1
+            return "skip"
+
+        with self.open() as handle:
+            reader = pa_csv.open_csv(
+                pa.PythonFile(_Counted(handle, position), mode="r"),
+                read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES, column_names=header, skip_rows=1),
+                parse_options=pa_csv.ParseOptions(
+                    delimiter=delimiter,
+                    quote_char=False if delimiter == "\t" else '"',
+                    newlines_in_values=delimiter != "\t",
+                    invalid_row_handler=skip,
+                ),
+                convert_options=pa_csv.ConvertOptions(
+                    column_types=dict.fromkeys(names.values(), pa.string()),
+                    include_columns=list(names.values()),
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=True,
+                    null_values=[""],
+                    check_utf8=True,
+                ),
+            )
+            for batch in reader:
+                yield _select(cast(pl.DataFrame, pl.from_arrow(batch)), names, required, optional)
+
+
+def sniff(head: bytes, name: str) -> tuple[list[str], str]:
+    """Column names (as in the file) and delimiter from the first bytes of delimited text.
+
+    Raises:
+        InputError: this is not text with a header.
+    """
+    try:
+        first = head.decode("utf-8-sig", errors="strict" if len(head) < 1 << 16 else "ignore").splitlines()[0]
+    except UnicodeDecodeError:
+        raise InputError(f"{name} is not UTF-8 text", "export it as UTF-8 CSV") from None
+    if "\x00" in first:
+        raise InputError(f"{name} is not a CSV file", "export it as UTF-8 CSV")
+    delimiter = max("\t,;|", key=first.count)
+    header = next(csv.reader([first], delimiter=delimiter)) if delimiter != "\t" else first.split("\t")
+    header = [column.strip() or f"_unnamed_{i}" for i, column in enumerate(header)]
+    return header, delimiter
+
+
+def _match(have: Sequence[str], required: Sequence[str], optional: Sequence[str], name: str) -> dict[str, str]:
+    lower: dict[str, str] = {}
+    for column in have:
+        lower.setdefault(column.lower(), column)
+    missing = [column for column in required if column not in lower]
+    if missing:
+        raise InputError(
+            f"{name} lacks the column {', '.join(missing)} (it has {', '.join(list(have)[:12])})",
+            "export it again with all columns of its format",
+        )
+    return {column: lower[column] for column in (*required, *optional) if column in lower}
+
+
+def _select(
+    frame: pl.DataFrame, names: dict[str, str], required: Sequence[str], optional: Sequence[str]
+) -> pl.DataFrame:
+    return frame.select(
+        pl.col(names[column]).alias(column) if column in names else pl.lit(None, pl.String).alias(column)
+        for column in (*required, *optional)
+    )
+
+
+@contextmanager
+def _damage_named(name: str) -> Iterator[None]:
+    damaged = (
+        pa.ArrowException,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        gzip.BadGzipFile,
+        pl.exceptions.PolarsError,
+    )
+    try:
+        yield
+    except damaged as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        raise InputError(f"{name} is damaged or cut short ({reason})", "copy it again from its source") from error
+
+
+class _Counted(io.RawIOBase):
+    """A readable that reports its position, and says when the text ends in the middle of a row."""
+
+    def __init__(self, handle: BinaryIO, position: Callable[[int], None] | None):
+        self._handle, self._position, self._read = handle, position, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._handle.read(size)
+        self._read += len(data)
+        if self._position:
+            self._position(self._read)
+        return data
+
+    def close(self) -> None:
+        self._handle.close()
+        super().close()
+
+
+def check_not_cut(path: Path, name: str) -> bool:
+    """Whether a CSV file ends with a line break.
+
+    Raises:
+        InputError: the last line has fewer columns than the header, so that the file was cut in the middle of a row.
+    """
+    with path.open("rb") as handle:
+        head = handle.read(1 << 16)
+        handle.seek(max(0, path.stat().st_size - (1 << 16)))
+        tail = handle.read()
+    if tail.endswith((b"\n", b"\r")):
+        return True
+    header, delimiter = sniff(head, name)
+    last = tail.decode("utf-8", errors="replace").splitlines()[-1]
+    if len(next(csv.reader([last], delimiter=delimiter), [])) < len(header):
+        raise InputError(f"{name} ends in the middle of a row, it was cut short", "copy it again from its source")
+    return False
+
+
+@contextmanager
+def find_tables(source: Path) -> Iterator[dict[str, list[TableFile]]]:
+    """Yield the files of each table in a folder or zip, by lower-case table name ("condition_occurrence").
+
+    A table is ``NAME.csv``, ``.csv.gz``, ``.tsv``, ``.txt`` or ``.parquet`` in any case, or a folder ``NAME`` of these.
+
+    Raises:
+        InputError: the source does not exist, is no folder or zip, is a damaged zip, or unpacks beyond reason.
+    """
+    if source.is_dir():
+        yield _folder_tables(source)
+    elif source.is_file() and zipfile.is_zipfile(source):
+        with tempfile.TemporaryDirectory(prefix="chartlight-") as scratch:
+            try:
+                with zipfile.ZipFile(source) as archive:
+                    yield _zip_tables(archive, source, Path(scratch))
+            except zipfile.BadZipFile as error:
+                raise InputError(f"{source.name} is a damaged zip file ({error})", "copy it again") from error
+    elif source.exists():
+        raise InputError(
+            f"{source.name} is neither a folder nor a readable zip file", "give the folder or zip of tables"
+        )
+    else:
+        raise InputError(f"there is no {source}", "check the path of the source")
+
+
+def table_file(path: Path) -> TableFile:
+    """The table file at a path, gunzipped where its name says so."""
+    opener = gzip.open if path.name.lower().endswith(".gz") else open
+    return TableFile(
+        path.name, path.stat().st_size, lambda: cast(BinaryIO, opener(path, "rb")), path.suffix.lower() == ".parquet"
+    )
+
+
+def _folder_tables(folder: Path) -> dict[str, list[TableFile]]:
+    tables: dict[str, list[TableFile]] = {}
+    for path in sorted(folder.rglob("*")):
+        name = _table_name(path.relative_to(folder).as_posix())
+        if name and path.is_file():
+            tables.setdefault(name, []).append(table_file(path))
+    return tables
+
+
+def _zip_tables(archive: zipfile.ZipFile, source: Path, scratch: Path) -> dict[str, list[TableFile]]:
+    members = [info for info in archive.infolist() if not info.is_dir()]
+    total, packed = sum(info.file_size for info in members), max(1, source.stat().st_size)
+    if total > _BOMB_BYTES and total / packed > _BOMB_RATIO:
+        raise InputError(
+            f"{source.name} would unpack to {total / 1e9:.0f} GB, {total // packed} times its size",
+            "unpack it yourself and give the folder, if you trust it",
+        )
+    tables: dict[str, list[TableFile]] = {}
+    for info in sorted(members, key=lambda info: info.filename):
+        name = _table_name(info.filename)
+        if not name:
+            continue
+        if info.flag_bits & 0x1:
+            raise InputError(f"{source.name} is encrypted", "unpack it yourself and give the folder")
+        tables.setdefault(name, []).append(_zip_member(archive, info, scratch))
+    return tables
+
+
+def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, scratch: Path) -> TableFile:
+    lower = info.filename.lower()
+
+    def open_member() -> BinaryIO:
+        handle = archive.open(info)
+        return cast(BinaryIO, gzip.open(handle, "rb")) if lower.endswith(".gz") else cast(BinaryIO, handle)
+
+    def open_parquet() -> BinaryIO:  # Parquet is read from its end: it needs a real file
+        unpacked = scratch / f"{abs(hash(info.filename)):x}.parquet"
+        if not unpacked.exists():
+            with archive.open(info) as packed, unpacked.open("wb") as out:
+                shutil.copyfileobj(packed, out)
+        return unpacked.open("rb")
+
+    parquet = lower.endswith(".parquet")
+    return TableFile(
+        PurePosixPath(info.filename).name, info.file_size, open_parquet if parquet else open_member, parquet
+    )
+
+
+def _table_name(path: str) -> str | None:
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    if any(part.startswith((".", "_", "~")) for part in parts) or not _SUFFIX.search(parts[-1]):
+        return None
+    stem = _SUFFIX.sub("", parts[-1]).lower()
+    folder = parts[-2].lower() if len(parts) > 1 else ""
+    return folder if folder in PART_FOLDERS else stem
+
+
+PART_FOLDERS = {
+    "person",
+    "visit_occurrence",
+    "visit_detail",
+    "condition_occurrence",
+    "drug_exposure",
+    "procedure_occurrence",
+    "device_exposure",
+    "measurement",
+    "observation",
+    "death",
+    "concept",
+    "concept_relationship",
+    "concept_ancestor",
+}
+"""Folders whose files are parts of one table."""

@@ -1,0 +1,86 @@
+"""Visits rebuilt from visit codes and times, for datasets whose events name no visit.
+
+The rule: a visit begins at a visit event. It ends at its own ``end``; where that is missing, at the discharge event
+that follows it; where there is none either, at the end of its day, and an inpatient stay goes on over later events
+for as long as no 24 hours pass without one. An event belongs to the visit that covers its time; of several, to the
+one that began last. Birth, demographics and static events belong to none.
+"""
+
+import numpy as np
+import polars as pl
+
+from core.ehr.meds_layout import BIRTH_CODES
+
+_VISIT = r"(?i)^(visit/|hospital_admission|admission|ed_registration|encounter(_start)?/|transfer_to//ed)"
+_DISCHARGE = r"(?i)^(hospital_discharge|discharge|ed_out|encounter_end)"
+_STAY = r"(?i)^(visit/(ip|erip|inpatient)|hospital_admission|admission)"
+_DEMOGRAPHIC = r"(?i)^(gender|sex|race|ethnicity)/"
+_GAP = np.timedelta64(24, "h")
+_FAR = np.datetime64("9999-12-31", "us")
+
+
+def is_visit(code: pl.Expr) -> pl.Expr:
+    """Whether a code opens a visit."""
+    return code.str.contains(_VISIT)
+
+
+def rebuild_visits(events: pl.DataFrame) -> pl.DataFrame:
+    """Fill ``visit_id`` (1, 2, ... in order of start) in one subject's events, in record order.
+
+    Rows that have a ``visit_id`` keep it, and then nothing is rebuilt. ``end`` of a visit event is filled only where a
+    discharge event tells it: an end that was guessed from gaps bounds the visit but is not written.
+
+    Args:
+        events: columns ``time``, ``code``, ``end``, ``visit_id``, sorted by time.
+    """
+    if events["visit_id"].null_count() < events.height or not events.height:
+        return events
+    rows = events.select("time", "code", "end", _visit=is_visit(pl.col("code"))).with_row_index("i")
+    starts = rows.filter(pl.col("_visit") & pl.col("time").is_not_null()).sort("time", maintain_order=True)
+    if not starts.height:
+        return events
+    timed = rows.filter(pl.col("time").is_not_null())  # one slice of it is what a visit covers
+    times = timed["time"].to_numpy()
+    discharges = timed.filter(pl.col("code").str.contains(_DISCHARGE))["time"].to_numpy()
+    stays = starts["code"].str.contains(_STAY).to_list()
+    begin, told = starts["time"].to_numpy(), starts["end"].to_numpy().copy()
+    belongs = np.zeros(len(times), dtype=np.int64)
+    limit = _FAR  # start of the next stay
+    limits = np.full(len(begin), _FAR)
+    for k in range(len(begin) - 1, -1, -1):
+        limits[k] = limit
+        if stays[k] and (k == 0 or begin[k - 1] < begin[k]):
+            limit = begin[k]
+    for k, at in enumerate(begin):  # later starts overwrite earlier ones
+        if np.isnat(told[k]):
+            place = int(np.searchsorted(discharges, at))
+            if place < len(discharges) and discharges[place] <= limits[k]:
+                told[k] = discharges[place]
+        end = _guess(at, stays[k], limits[k], times) if np.isnat(told[k]) else told[k]
+        belongs[np.searchsorted(times, at, "left") : np.searchsorted(times, end, "right")] = k + 1
+    inside = timed.select(
+        "i",
+        visit_id=pl.when(~(pl.col("code").is_in(BIRTH_CODES) | pl.col("code").str.contains(_DEMOGRAPHIC))).then(
+            pl.Series("belongs", belongs)
+        ),
+    ).with_columns(pl.col("visit_id").replace(0, None))
+    visit = inside.select("i", "visit_id").update(starts.select("i", visit_id=pl.int_range(1, pl.len() + 1)), on="i")
+    ends = starts.select("i", end=pl.Series(told).cast(pl.Datetime("us")))
+    return (
+        events.drop("visit_id")
+        .with_row_index("i")
+        .join(visit, on="i", how="left", maintain_order="left")
+        .update(ends, on="i")
+        .select(events.columns)
+    )
+
+
+def _guess(at: np.datetime64, stay: bool, limit: np.datetime64, times: np.ndarray) -> np.datetime64:
+    end = at.astype("datetime64[D]") + np.timedelta64(86_400_000_000 - 1, "us")
+    if not stay:
+        return end
+    after = times[np.searchsorted(times, end, "right") : np.searchsorted(times, limit, "left")]
+    gaps = np.diff(after, prepend=end)
+    long = np.flatnonzero(gaps > _GAP)
+    after = after[: long[0]] if len(long) else after
+    return after[-1] if len(after) else end
