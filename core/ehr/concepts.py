@@ -1,7 +1,7 @@
 """Athena vocabulary tables: names of codes from CONCEPT, parents from CONCEPT_RELATIONSHIP or CONCEPT_ANCESTOR.
 
 Athena writes tab-separated text without quoting, other exports commas and quotes; Parquet is read too. A full Athena
-download has ten million concepts and forty million relationships, so all are streamed and only what is asked for is kept.
+download has ten million concepts and forty million relationships: all are streamed, only what is asked for is kept.
 """
 
 from collections.abc import Collection, Iterator, Sequence

@@ -15,7 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
@@ -77,10 +77,6 @@ class TableFile:
         )
         with _damage_named(self.name):
             yield from source
-
-    def rows_hint(self) -> str:
-        """Size in words for a progress note."""
-        return f"{self.size / 1e6:.0f} MB"
 
     def _parquet_batches(self, required: Sequence[str], optional: Sequence[str]) -> Iterator[pl.DataFrame]:
         with self.open() as handle:
@@ -232,7 +228,7 @@ def check_not_cut(path: Path, name: str) -> bool:
 def find_tables(source: Path) -> Iterator[dict[str, list[TableFile]]]:
     """Yield the files of each table in a folder or zip, by lower-case table name ("condition_occurrence").
 
-    A table is ``NAME.csv``, ``.csv.gz``, ``.tsv``, ``.txt`` or ``.parquet`` in any case, or a folder ``NAME`` of these.
+    A table is ``NAME.csv``, ``.csv.gz``, ``.tsv``, ``.txt`` or ``.parquet`` in any case, or a folder of these.
 
     Raises:
         InputError: the source does not exist, is no folder or zip, is a damaged zip, or unpacks beyond reason.
@@ -264,10 +260,12 @@ def table_file(path: Path) -> TableFile:
 
 def _folder_tables(folder: Path) -> dict[str, list[TableFile]]:
     tables: dict[str, list[TableFile]] = {}
-    for path in sorted(folder.rglob("*")):
-        name = _table_name(path.relative_to(folder).as_posix())
+    for path in sorted(item for depth in ("*", "*/*", "*/*/*") for item in folder.glob(depth)):
+        relative = path.relative_to(folder).as_posix()
+        name = _table_name(relative)
         if name and path.is_file():
-            tables.setdefault(name, []).append(table_file(path))
+            tables.setdefault(name, []).append(replace(table_file(path), name=relative))
+    _check_once(tables, folder.name)
     return tables
 
 
@@ -287,7 +285,20 @@ def _zip_tables(archive: zipfile.ZipFile, source: Path, scratch: Path) -> dict[s
         if info.flag_bits & 0x1:
             raise InputError(f"{source.name} is encrypted", "unpack it yourself and give the folder")
         tables.setdefault(name, []).append(_zip_member(archive, info, scratch))
+    _check_once(tables, source.name)
     return tables
+
+
+def _check_once(tables: dict[str, list[TableFile]], source: str) -> None:
+    """Two files of one table are parts only in a folder of its name; elsewhere one is a copy, and rows would double."""
+    for name, files in tables.items():
+        if name not in OMOP_TABLES or len(files) < 2:
+            continue
+        if any(name not in file.name.lower().split("/")[:-1] for file in files):
+            raise InputError(
+                f"{source} holds the table {name} more than once ({', '.join(file.name for file in files[:3])})",
+                f"keep one file, or put the parts into a folder {name}",
+            )
 
 
 def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, scratch: Path) -> TableFile:
@@ -305,9 +316,7 @@ def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, scratch: Path) 
         return unpacked.open("rb")
 
     parquet = lower.endswith(".parquet")
-    return TableFile(
-        PurePosixPath(info.filename).name, info.file_size, open_parquet if parquet else open_member, parquet
-    )
+    return TableFile(info.filename, info.file_size, open_parquet if parquet else open_member, parquet)
 
 
 def _table_name(path: str) -> str | None:
@@ -316,10 +325,10 @@ def _table_name(path: str) -> str | None:
         return None
     stem = _SUFFIX.sub("", parts[-1]).lower()
     folder = parts[-2].lower() if len(parts) > 1 else ""
-    return folder if folder in PART_FOLDERS else stem
+    return folder if folder in OMOP_TABLES else stem
 
 
-PART_FOLDERS = {
+OMOP_TABLES = {
     "person",
     "visit_occurrence",
     "visit_detail",
@@ -334,4 +343,4 @@ PART_FOLDERS = {
     "concept_relationship",
     "concept_ancestor",
 }
-"""Folders whose files are parts of one table."""
+"""Tables of the OMOP CDM that are read; a folder of that name holds the parts of one table."""

@@ -85,8 +85,8 @@ def typed_events(frame: pl.DataFrame, rejected: Counter[str], repaired: Counter[
     """Turn text columns into event columns, and leave out what cannot be an event.
 
     Args:
-        frame: ``subject_id``, ``start``, ``code`` and optionally ``end``, ``value`` (number or text), ``numeric_value``
-            and ``text_value`` (instead of ``value``), ``unit``, ``visit_id``, ``table``; text or typed.
+        frame: ``subject_id``, ``start``, ``code`` and optionally ``end``, ``value`` (number or text) or
+            ``numeric_value`` and ``text_value``, ``unit``, ``visit_id``, ``table``; text or typed.
         rejected: counts rows left out, by reason.
         repaired: counts rows kept without a bad part, by reason.
 

@@ -1,7 +1,7 @@
 """The EHRSHOT release (Wornow et al. 2023) to MEDS.
 
-Read are ``data/ehrshot.csv`` (patient_id, start, end, code, value, unit, visit_id, omop_table), ``splits/person_id_map.csv``
-and ``benchmark/<task>/labeled_patients.csv`` with ``all_shots_data.json`` beside it; columns by name, in any order.
+Read are ``data/ehrshot.csv`` (patient_id, start, end, code, value, unit, visit_id, omop_table),
+``splits/person_id_map.csv`` and ``benchmark/<task>/labeled_patients.csv`` with ``all_shots_data.json`` beside it; columns by name, in any order.
 Codes stay as they are: birth is ``SNOMED/3950001``. Events of one time keep the order of the file.
 """
 

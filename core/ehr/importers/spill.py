@@ -1,4 +1,4 @@
-"""Sort more events than memory holds: events are spilled into buckets by subject, then each bucket is sorted and written.
+"""Sort more events than memory holds: they are spilled into buckets by subject, and each bucket is sorted and written.
 
 The order in which a subject's events were added is kept among events of one time, as a stable sort keeps it. Subjects
 may come in any order, even interleaved.
@@ -58,7 +58,7 @@ class EventSpill:
             self._append(int(number), part)
 
     def write(self, dest: Path) -> Iterator[pl.DataFrame]:
-        """Write the event files of the dataset folder ``dest``, one a bucket; yield each file's events once written."""
+        """Write the event files of the dataset folder ``dest``, one a bucket; yield each file's events."""
         for writer in self._writers.values():
             writer.close()
         for shard, number in enumerate(sorted(self._paths)):
