@@ -15,7 +15,7 @@ st.set_page_config(
     initial_sidebar_state=232,
     menu_items={"About": "Chartlight shows what a clinical model reads in a chart and looks at in a scan."},
 )
-page = st.navigation(navigation.pages(), expanded=True)
+page = st.navigation(navigation.pages(sign_in.who()), expanded=True)
 st.logo(
     str(ASSETS / "icons" / "chartlight-wordmark.svg"),
     size="large",

@@ -6,35 +6,42 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import Page
 
+from core.access import Identity
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A page: its group in the side bar, script, title, Material icon and what it is for."""
+    """A page: its group in the side bar, script, title, Material icon, what it is for, and the action it needs."""
 
     group: str
     script: str
     title: str
     icon: str
     help: str
+    needs: str = "open"
 
 
 ENTRIES = (
     Entry("", "pages/start.py", "Start", "light_mode", "What Chartlight does, in three steps."),
     Entry("Read", "pages/patients.py", "Patients", "clinical_notes", "Read a record as the language model reads it."),
     Entry("About", "pages/status.py", "Status", "fact_check", "What this installation has and what it lacks."),
+    Entry("About", "pages/audit.py", "Audit log", "policy", "Who did what and when.", needs="audit"),
 )
 ORDER = ("", "Read", "Score", "See", "About")
 
 
-def pages() -> dict[str, list[Page]]:
-    """Return the pages by group, in the order of the side bar; the first one is the start page."""
+def pages(identity: Identity) -> dict[str, list[Page]]:
+    """Return the pages by group, in the order of the side bar; the start page is first.
+
+    A page that ``identity`` may not open is not listed. Its address still leads to it, and it says why it stays shut.
+    """
     groups: dict[str, list[Page]] = {}
     for group in ORDER:
         for entry in ENTRIES:
             if entry.group == group:
-                groups.setdefault(group, []).append(_page(entry))
+                groups.setdefault(group, []).append(_page(entry, identity.may(entry.needs)))
     return groups
 
 
@@ -43,7 +50,7 @@ def page(script: str) -> Page | None:
     return next((_page(entry) for entry in ENTRIES if entry.script == script), None)
 
 
-def _page(entry: Entry) -> Page:
+def _page(entry: Entry, listed: bool = True) -> Page:
     return st.Page(
         ROOT / entry.script,
         title=entry.title,
@@ -51,4 +58,5 @@ def _page(entry: Entry) -> Page:
         url_path=Path(entry.script).stem,
         default=entry is ENTRIES[0],
         help=entry.help,
+        visibility="visible" if listed else "hidden",
     )
