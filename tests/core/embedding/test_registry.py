@@ -1,0 +1,98 @@
+import pytest
+
+from core.embedding import registry
+from core.embedding.registry import encoder_specs, get_spec, read_specs
+from core.errors import InputError
+from core.settings import get_settings
+
+DESIGN = {  # DESIGN.md section 3
+    "minilm": ("mean", "bidirectional", 384, False),
+    "qwen3-embedding-0.6b": ("last", "causal", 1024, True),
+    "qwen3-embedding-4b": ("last", "causal", 2560, True),
+    "qwen3-embedding-8b": ("last", "causal", 4096, True),
+    "gte-qwen2-1.5b-instruct": ("last", "bidirectional", 1536, True),
+    "gte-qwen2-7b-instruct": ("last", "bidirectional", 3584, True),
+    "llm2vec-llama-3.1-8b": ("text_mean", "bidirectional", 4096, True),
+    "bioclinical-modernbert-base": ("mean", "bidirectional", 768, True),
+    "bioclinical-modernbert-large": ("mean", "bidirectional", 1024, True),
+    "openai-compatible": ("server", "server", 0, True),
+}
+
+
+def test_every_encoder_of_the_design_is_registered():
+    got = {
+        name: (spec.pooling, spec.attention, spec.dimension, spec.takes_instruction)
+        for name, spec in encoder_specs().items()
+    }
+    assert got == DESIGN
+
+
+@pytest.mark.parametrize("name", DESIGN)
+def test_every_card_is_complete(name: str):
+    spec = get_spec(name)
+    assert spec.licence and spec.url and spec.traps and spec.title
+    if not spec.remote:
+        assert spec.context >= spec.max_tokens or spec.chunking == "structure"
+        assert spec.memory_gb == pytest.approx(spec.parameters * 2e-9)
+
+
+def test_the_papers_template_is_used_to_the_letter():
+    assert get_spec("qwen3-embedding-8b").template == "Instruct: {instruction}\nQuery:\n{record}"
+    assert get_spec("bioclinical-modernbert-base").template == "{instruction}\n\n{record}"
+
+
+ENTRY = """
+[mine]
+source = "folder:/somewhere"
+architecture = "bert"
+dimension = 8
+pooling = "mean"
+attention = "bidirectional"
+licence = "MIT"
+"""
+
+
+def test_own_entries_join_the_shipped_ones(tmp_path, monkeypatch):
+    (tmp_path / "own.toml").write_text(ENTRY)
+    monkeypatch.setattr(
+        registry, "get_settings", lambda: get_settings().model_copy(update={"encoders": tmp_path / "own.toml"})
+    )
+    assert get_spec("mine").dimension == 8
+    assert get_spec("minilm").dimension == 384
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("dimension = 8", 'dimension = "eight"'), "dimension is 'eight'"),
+        (("dimension = 8", "dimension = true"), "dimension is True"),
+        (("dimension = 8", "dimension = 0"), "dimension is 0"),
+        (('licence = "MIT"', ""), "lacks licence"),
+        (('pooling = "mean"', 'pooling = "max"'), "pooling is 'max'"),
+        (('"bert"', '"t5"'), "architecture is 't5'"),
+        (('"folder:/somewhere"', '"https://somewhere"'), "source is"),
+        (("dimension = 8", "dimension = 8\nwidth = 3"), "unknown key 'width'"),
+        (("dimension = 8", 'dimension = 8\ntemplate = "no place"'), "template must hold"),
+        (("dimension = 8", 'dimension = 8\nadapters = "one"'), "adapters is not a list"),
+        (("dimension = 8", 'dimension = 8\nchunking = "window"'), "chunk_tokens is 0"),
+        (("[mine]", "[mine"), "not valid TOML"),
+    ],
+)
+def test_a_bad_entry_is_named(tmp_path, change, message):
+    path = tmp_path / "own.toml"
+    path.write_text(ENTRY.replace(*change))
+    with pytest.raises(InputError, match=message.replace("[", r"\[")):
+        read_specs(path)
+
+
+def test_a_missing_file_and_an_unknown_name_are_errors(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        read_specs(tmp_path / "none.toml")
+    with pytest.raises(InputError, match="no encoder named 'gpt'; choose one of minilm"):
+        get_spec("gpt")
+
+
+@pytest.mark.parametrize("tokens", [0, 8, 40_000])
+def test_a_chunk_size_that_does_not_suit_is_an_error(tokens):
+    with pytest.raises(InputError, match="does not suit"):
+        get_spec("qwen3-embedding-8b").chunked(tokens)
