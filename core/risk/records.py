@@ -3,13 +3,13 @@
 The one place where core.risk meets core.ehr's serialiser and core.embedding's encoders.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from core.ehr.markdown import Record, SerializationOptions, serialize
+from core.ehr.markdown import Record, SerializationOptions, serialize, serialize_many
 from core.ehr.tasks import INSTRUCTION_PREFIXES, NEUTRAL_QUERY, get_task
 from core.embedding.cached import embed_texts
 from core.errors import InputError
@@ -18,6 +18,9 @@ from core.risk.identity import FeatureIdentity
 
 INSTRUCTIONS = ("task", "generic", "empty")
 """Instruction ablations: the task's own, one neutral query for all, none."""
+
+
+_BLOCK = 256  # records held as text at a time
 
 
 def takes_instruction(encoder: Any) -> bool:
@@ -32,16 +35,23 @@ def options_of(identity: FeatureIdentity) -> SerializationOptions:
 
 def feature_identity(encoder: Any, options: SerializationOptions, instruction: str = "task") -> FeatureIdentity:
     """What features of this encoder and serialisation are, for the check against heads."""
-    spec = encoder.spec
+    return identity_of(encoder.identity, options, instruction)
+
+
+def identity_of(
+    encoder_identity: Mapping[str, Any], options: SerializationOptions, instruction: str = "task"
+) -> FeatureIdentity:
+    """The same from an encoder's identity, as it stands in a features manifest."""
+    has = encoder_identity
     return FeatureIdentity(
-        encoder=spec.name,
-        revision=str(spec.revision),
+        encoder=str(has["name"]),
+        revision=str(has["revision"]),
         profile=options.profile,
         strategy=options.strategy,
-        max_tokens=int(spec.max_tokens),
-        chunking="" if spec.chunking == "none" else f"{spec.chunking}:{spec.chunk_tokens}",
-        instruction=instruction if takes_instruction(encoder) else "none",
-        dimension=int(spec.dimension),
+        max_tokens=int(has["max_tokens"]),
+        chunking="" if has["chunking"] == "none" else f"{has['chunking']}:{has['chunk_tokens']}",
+        instruction=instruction if "{instruction}" in has["template"] else "none",
+        dimension=int(has["dimension"]),
     )
 
 
@@ -80,3 +90,65 @@ def embed_for_tasks(
         if wording not in by_instruction:
             by_instruction[wording] = embed_texts(encoder, list(texts), wording, cache, progress)
     return {task: by_instruction[instruction_for(task, options.strategy, instruction)] for task in tasks}
+
+
+def embed_rows(
+    dataset: Any,
+    encoder: Any,
+    subject: np.ndarray,
+    time: np.ndarray,
+    options: SerializationOptions,
+    instruction: str | None = None,
+    cache: Any = None,
+    progress: Progress | None = None,
+    visit: Callable[[int, Any], None] | None = None,
+) -> np.ndarray:
+    """Embed the records of many rows, a block of subjects at a time; what the cache holds is not computed again.
+
+    Args:
+        dataset: an open dataset that holds every subject.
+        encoder: a loaded encoder.
+        subject: int64 ``(n,)``.
+        time: datetime64[us] ``(n,)`` prediction times.
+        options: of the serialisation.
+        instruction: instruction text, for encoders that take one.
+        cache: an embedding cache, which also makes an interrupted run go on where it stopped.
+        progress: called with rows done.
+        visit: called with (row, events of its subject), for what else is read off the events.
+
+    Returns:
+        float32 ``(n, d)``, one row a record.
+    """
+    subject = np.asarray(subject, np.int64)
+    moments = np.asarray(time, "datetime64[us]").astype(datetime)
+    out = np.empty((len(subject), encoder.dimension), dtype=np.float32)
+    order = np.argsort(subject, kind="stable")
+    ids, start = np.unique(subject[order], return_index=True)
+    rows_of = dict(zip(ids.tolist(), np.split(order, start[1:])))
+    block: list[int] = []
+    texts: list[str] = []
+    done = 0
+
+    def flush() -> None:
+        nonlocal done
+        if block:
+            out[block] = embed_texts(encoder, texts, instruction, cache)
+            done += len(block)
+            block.clear()
+            texts.clear()
+            if progress:
+                progress(done, len(subject), "records")
+
+    for subject_id, events in dataset.iter_events(ids.tolist()):
+        rows = rows_of[subject_id].tolist()
+        for row, record in zip(rows, serialize_many(events, moments[rows].tolist(), dataset.vocabulary, options)):
+            block.append(row)
+            texts.append(record.text)
+            if visit:
+                visit(row, events)
+        if len(block) >= _BLOCK:
+            flush()
+    flush()
+    if done < len(subject):
+        raise InputError(f"{len(subject) - done} records are of subjects that the dataset lacks", "check the labels")
+    return out

@@ -96,10 +96,14 @@ def natural_frequency(probability: float, prevalence: float, horizon: str, relia
     if not reliable:
         return f"No reliable estimate: only {n_positive} positive cases stand behind this score"
     of = 1000 if prevalence < RARE else 100
-    return (
-        f"About {_count(probability, of)} of {of:,} patients like this one, {_horizon_phrase(horizon)} "
+    count = _count(probability, of)
+    sentence = (
+        f"about {count} of {of:,} patients like this one, {_horizon_phrase(horizon)} "
         f"(cohort average {_count(prevalence, of)} of {of:,})"
     )
+    if not count[0].isdigit():
+        sentence = sentence.removeprefix("about ")
+    return sentence[0].upper() + sentence[1:]
 
 
 def _count(probability: float, of: int) -> str:

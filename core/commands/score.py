@@ -1,0 +1,60 @@
+"""`python -m core score`: the risk scores of one patient at one time."""
+
+import argparse
+from pathlib import Path
+
+HELP = "score one patient at one time on the tasks"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="MEDS dataset")
+    parser.add_argument("--subject", type=int, required=True, metavar="ID")
+    parser.add_argument("--at", required=True, metavar="ISO_TIME", help="prediction time, e.g. 2019-05-01T23:59")
+    parser.add_argument("--tasks", metavar="A,B", help="tasks (default: all that have a head)")
+    parser.add_argument("--encoder", metavar="NAME", help="encoder (default: the one of the settings)")
+    parser.add_argument("--heads", type=Path, metavar="DIR", help="folder of heads (default: the encoder's)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the scores as a table or JSON."""
+    import json
+    from datetime import datetime
+
+    from core.ehr.store import open_dataset
+    from core.embedding.cache import EmbeddingCache
+    from core.embedding.encoders import load_encoder
+    from core.errors import InputError
+    from core.risk.heads import load_heads
+    from core.risk.report_table import scores_table
+    from core.risk.score import score_subject
+    from core.risk.subtasks import parse_tasks
+    from core.settings import get_settings
+
+    try:
+        at = datetime.fromisoformat(args.at)
+    except ValueError:
+        raise InputError(f"{args.at!r} is not an ISO time", "write it like 2019-05-01T23:59") from None
+    if at.tzinfo is not None:
+        raise InputError(f"{args.at!r} has a time zone", "give the record's own local time without zone")
+    tasks = parse_tasks(args.tasks) if args.tasks else None
+    dataset = open_dataset(args.dataset)
+    dataset.events(args.subject)  # an unknown subject is told before a model is loaded
+    settings = get_settings()
+    name = args.encoder or settings.encoder
+    heads = load_heads(args.heads or settings.heads / name)
+    scores = score_subject(dataset, args.subject, at, load_encoder(name), heads, tasks, EmbeddingCache())
+    if args.json:
+        document = {
+            "notice": "Research demonstration. Not a medical device, not for clinical use.",
+            "dataset": dataset.name,
+            "synthetic": dataset.synthetic,
+            "subject_id": args.subject,
+            "prediction_time": at.isoformat(),
+            "scores": [score.to_dict() for score in scores],
+        }
+        print(json.dumps(document, indent=1, ensure_ascii=False))
+        return
+    print(scores_table(scores))
+    print("\nResearch demonstration. Not a medical device, not for clinical use.")

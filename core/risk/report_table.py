@@ -1,0 +1,72 @@
+"""Plain-text tables for the command line."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from core.ehr.tasks import TASK_BY_ID
+from core.risk.heads import Head
+from core.risk.metrics import auprc, auroc, brier
+from core.risk.score import TaskScore
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns aligned; the first to the left, the others to the right."""
+    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = [str(cell).ljust(w) if i == 0 else str(cell).rjust(w) for i, (cell, w) in enumerate(zip(row, widths))]
+        return "  ".join(cells).rstrip()
+
+    return "\n".join([line(header), line(["-" * w for w in widths]), *(line(row) for row in rows)])
+
+
+def heads_table(heads: Mapping[str, Head]) -> str:
+    """Held-out results of heads: one line a task (mean over findings for chexpert), then the findings."""
+    header = ("task", "held out", "positives", "AUROC", "AUPRC", "Brier")
+    rows, findings = [], []
+    by_task: dict[str, list[Head]] = {}
+    for head in heads.values():
+        by_task.setdefault(head.subtask.task, []).append(head)
+    for task, group in by_task.items():
+        values = [_held_out(head) for head in group]
+        counts = sorted({min(h.n_positive for h in group), max(h.n_positive for h in group)})
+        positives = " to ".join(map(str, counts))
+        mean = [f"{v:.3f}" for v in np.nanmean(np.array(values), axis=0)]
+        rows.append((TASK_BY_ID[task].name, f"{group[0].n:,}", positives, *mean))
+        if len(group) > 1:
+            findings = [
+                (f"  {h.subtask.name}", f"{h.n:,}", f"{h.n_positive:,}", *(f"{v:.3f}" for v in value))
+                for h, value in zip(group, values)
+            ]
+    return text_table(header, [*rows, *findings])
+
+
+def _held_out(head: Head) -> tuple[float, float, float]:
+    probability, target = head.reference_probability, head.reference_target
+    return auroc(target, head.reference_raw), auprc(target, probability), brier(target, probability)
+
+
+def scores_table(scores: Sequence[TaskScore]) -> str:
+    """Scores of one patient: probability with interval, prevalence, percentile, n and positives."""
+    header = ("task", "probability", "95 % interval", "prevalence", "percentile", "n", "positives", "horizon")
+    rows = []
+    for score in scores:
+        name = score.name if score.label is None else f"Chest X-ray: {score.label}"
+        if score.reliable:
+            low, high = score.interval
+            shown = (f"{score.probability:.3f}", f"{low:.3f} to {high:.3f}")
+        else:
+            shown = ("no reliable estimate", "-")
+        rows.append(
+            (
+                name,
+                *shown,
+                f"{score.prevalence:.3f}",
+                f"{score.percentile:.0f}",
+                f"{score.n:,}",
+                f"{score.n_positive:,}",
+                score.horizon,
+            )
+        )
+    return text_table(header, rows)

@@ -1,0 +1,165 @@
+"""Performance in subgroups: sex, age band and record length, with small cells suppressed."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from core.risk.bootstrap import Resamples, Summary, bootstrap_values, summarise
+from core.risk.metrics import auprc, auroc, brier, calibration_in_the_large
+
+MIN_CELL = 10
+"""Patients below which a cell is suppressed: nothing of it is shown, not even its exact size."""
+MIN_EVENTS = 10
+"""Positives, and negatives, below which a cell's metrics are not computed."""
+AGE_BANDS: tuple[tuple[int, int], ...] = ((0, 17), (18, 39), (40, 59), (60, 74), (75, 200))
+RECORD_LENGTHS: tuple[tuple[int, int], ...] = ((0, 99), (100, 499), (500, 1999), (2000, 10**9))
+_SEX_CODE = re.compile(
+    r"(?i)^(?:(?:gender|sex)/+(?:snomed/)?|snomed/)(male|female|m|f|248153007|248152002|8507|8532)$"
+)
+_SEX = {
+    **dict.fromkeys(("m", "male", "248153007", "8507"), "male"),
+    **dict.fromkeys(("f", "female", "248152002", "8532"), "female"),
+}
+ATTRIBUTES = ("sex", "age band", "record length")
+
+
+@dataclass(frozen=True)
+class RowAttributes:
+    """What a row is grouped by."""
+
+    sex: str
+    age_band: str
+    record_length: str
+
+    def get(self, attribute: str) -> str:
+        """Value of one of :data:`ATTRIBUTES`."""
+        return {"sex": self.sex, "age band": self.age_band, "record length": self.record_length}[attribute]
+
+
+def row_attributes(events: pl.DataFrame, at: datetime) -> RowAttributes:
+    """Sex, age band and record length of a subject at a time, from events up to that time."""
+    past = events.filter(pl.col("time").is_null() | (pl.col("time") <= at))
+    codes = past["code"].to_list()
+    birth = past.filter(pl.col("code").is_in(["MEDS_BIRTH", "SNOMED/3950001"]))["time"].drop_nulls()
+    first = birth[0] if len(birth) else past["time"].drop_nulls().min() if past.height else None
+    age = None if first is None else int((at - first).days / 365.25)
+    return RowAttributes(
+        next((sex for code in codes if (sex := sex_of(code))), "unknown"),
+        "unknown" if age is None else _band(age, AGE_BANDS, " years"),
+        _band(past.height, RECORD_LENGTHS, " events"),
+    )
+
+
+def sex_of(code: str) -> str | None:
+    """Sex that a code states, "female" or "male" ("Gender/F", "GENDER//MALE", "Gender/8532"), or None."""
+    match = _SEX_CODE.match(code)
+    return _SEX[match.group(1).lower()] if match else None
+
+
+def _band(value: int, bands: Sequence[tuple[int, int]], unit: str) -> str:
+    for low, high in bands:
+        if low <= value <= high:
+            if high >= 200 and (low, high) == bands[-1]:
+                return f"{low:,} and more{unit}"
+            return f"{low:,} to {high:,}{unit}"
+    return "unknown"
+
+
+@dataclass(frozen=True)
+class SubgroupRow:
+    """One cell of a subgroup table.
+
+    Attributes:
+        attribute: one of :data:`ATTRIBUTES`.
+        group: value ("female", "60 to 74 years").
+        suppressed: the cell has fewer than :data:`MIN_CELL` patients, so nothing else is given.
+        n: rows, None when suppressed.
+        patients: patients, None when suppressed.
+        positives: None when suppressed.
+        auroc: with patient-level bootstrap interval; None with too few of a class.
+        auprc: value; None with too few of a class.
+        brier: value; None when suppressed.
+        calibration_in_the_large: None with too few of a class.
+        missed: share of positives below the threshold (false negative rate); None without threshold or positives.
+    """
+
+    attribute: str
+    group: str
+    suppressed: bool
+    n: int | None = None
+    patients: int | None = None
+    positives: int | None = None
+    auroc: Summary | None = None
+    auprc: float | None = None
+    brier: float | None = None
+    calibration_in_the_large: float | None = None
+    missed: float | None = None
+
+
+def subgroup_table(
+    target: np.ndarray,
+    probability: np.ndarray,
+    subject: np.ndarray,
+    groups: Mapping[str, Sequence[str]],
+    threshold: float | None = None,
+    replicates: int = 200,
+) -> list[SubgroupRow]:
+    """Metrics by subgroup.
+
+    Args:
+        target: 0/1 ``(n,)``.
+        probability: calibrated, ``(n,)``.
+        subject: patient of each row ``(n,)``.
+        groups: for each attribute the value of each row.
+        threshold: alert threshold for the share of missed positives.
+        replicates: of the bootstrap behind the AUROC's interval.
+    """
+    target, probability, subject = np.asarray(target), np.asarray(probability), np.asarray(subject)
+    table = []
+    for attribute, values in groups.items():
+        values = np.asarray(values)
+        for group in sorted(set(values.tolist()), key=_natural):
+            rows = values == group
+            table.append(
+                _cell(attribute, group, target[rows], probability[rows], subject[rows], threshold, replicates)
+            )
+    return table
+
+
+def _cell(attribute, group, target, probability, subject, threshold, replicates) -> SubgroupRow:
+    patients = len(np.unique(subject))
+    if patients < MIN_CELL:
+        return SubgroupRow(attribute, group, True)
+    positives = int(target.sum())
+    missed = None
+    if threshold is not None and positives >= MIN_EVENTS:
+        missed = float((probability[target == 1] < threshold).mean())
+    common: dict[str, Any] = {
+        "n": len(target),
+        "patients": patients,
+        "positives": positives,
+        "brier": brier(target, probability),
+        "missed": missed,
+    }
+    if min(positives, len(target) - positives) < MIN_EVENTS:
+        return SubgroupRow(attribute, group, False, **common)
+    replicate = bootstrap_values(target, probability, Resamples(subject, replicates), ["auroc"])["auroc"]
+    return SubgroupRow(
+        attribute,
+        group,
+        False,
+        auroc=summarise(auroc(target, probability), replicate),
+        auprc=auprc(target, probability),
+        calibration_in_the_large=calibration_in_the_large(target, probability),
+        **common,
+    )
+
+
+def _natural(text: str) -> tuple[int, str]:
+    digits = text.split()[0].replace(",", "")
+    return (int(digits) if digits.isdigit() else -1, text)
