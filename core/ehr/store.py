@@ -5,25 +5,38 @@ row groups that hold them. A ``Dataset`` keeps no open file and changes nothing 
 threads may share it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import meds
-import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from core.ehr.index import EARLIEST, LATEST, SubjectIndex, check_columns, load_index, naive_time, unreadable
-from core.ehr.meds_layout import read_dataset_json
+from core.ehr.index import (
+    EARLIEST,
+    LATEST,
+    PLACE,
+    SubjectIndex,
+    check_columns,
+    load_index,
+    naive_time,
+    unreadable,
+)
+from core.ehr.meds_layout import EVENT_SCHEMA, read_dataset_json
 from core.ehr.visits import rebuild_visits
 from core.ehr.vocabulary import Vocabulary, load_vocabulary
 from core.errors import InputError
 from core.progress import Progress
 
-EVENT_COLUMNS = ("row", "time", "code", "numeric_value", "text_value", "unit", "end", "visit_id", "table")
+_TYPES = {name: dtype for name, dtype in EVENT_SCHEMA.items() if name != "subject_id"}
+_SPAN = (datetime(1850, 1, 1), datetime(2299, 12, 31, 23, 59, 59, 999999))
+_IS_EVENT = pl.col("code").is_not_null() & (
+    pl.col("time").is_null() | ((pl.col("time") >= EARLIEST) & (pl.col("time") < LATEST))
+)
+EVENT_COLUMNS = ("row", *_TYPES)
 _ALIASES = {  # names that other MEDS extractions give to the optional columns
     "visit_id": ("visit_id", "visit_occurrence_id", "hadm_id", "encounter_id"),
     "unit": ("unit", "units", "valueuom", "unit_source_value"),
@@ -82,27 +95,31 @@ class Dataset:
                 f"subject {subject_id} is not in {self.name}",
                 f"choose one of its {self.n_subjects} subjects" + self._example(),
             )
-        shard, start, length = self.index.table.select("shard", "start", "length").row(at)
-        return self._read(shard, start, length)
+        return self._read(*self.index.locate(at))
 
     def iter_events(self, subject_ids: Iterable[int] | None = None) -> Iterator[tuple[int, pl.DataFrame]]:
         """Yield ``(subject_id, events)`` for many subjects (all by default), in their order on disk."""
         table = self.index.table
         if subject_ids is not None:
             table = table.filter(pl.col("subject_id").is_in([int(i) for i in subject_ids]))
-        for subject_id, shard, start, length in (
-            table.sort("shard", "start").select("subject_id", "shard", "start", "length").iter_rows()
-        ):
-            yield subject_id, self._read(shard, start, length)
+        for subject_id, *place in table.sort("shard", "start").select("subject_id", *PLACE).iter_rows():
+            yield subject_id, self._read(*place)
 
     def scan(self) -> pl.LazyFrame:
-        """All rows as a Polars lazy frame over the files (columns as on disk), for passes over the whole dataset."""
-        return pl.scan_parquet(
-            [self.path / shard.path for shard in self.index.shards],
-            glob=False,
-            missing_columns="insert",
-            extra_columns="ignore",
-        )
+        """All events as a Polars lazy frame, for passes over the whole dataset.
+
+        Columns: ``subject_id`` and those of :meth:`events` but ``row``, visits as the files have them. Rows that are
+        no events (no code, implausible time) are left out here too.
+        """
+        files = [(self.path / shard.path, shard.mtime_ns) for shard in self.index.shards]
+        if not files:
+            return pl.LazyFrame(schema=EVENT_SCHEMA)
+        alike: dict[str, tuple[pa.Schema, list[Path]]] = {}  # files of one schema are one scan
+        for path, mtime_ns in files:
+            schema = _schema(path, mtime_ns)
+            alike.setdefault(repr(schema.remove_metadata()), (schema, []))[1].append(path)
+        scans = [pl.scan_parquet(paths, glob=False).select(_columns(s, EVENT_SCHEMA)) for s, paths in alike.values()]
+        return pl.concat(scans).filter(_IS_EVENT)
 
     def tasks(self) -> list[str]:
         """Tasks with a label file, in alphabetical order."""
@@ -149,10 +166,13 @@ class Dataset:
     def _example(self) -> str:
         return f", for example {self.index.subject_ids[0]}" if self.n_subjects else ""
 
-    def _read(self, shard: int, start: int, length: int) -> pl.DataFrame:
-        path = self.path / self.index.shards[shard].path
+    def _read(self, shard: int, start: int, length: int, n_events: int) -> pl.DataFrame:
+        known = self.index.shards[shard]
+        path = self.path / known.path
         try:
-            return _events_of(_read_rows(path, self.index.shards[shard].mtime_ns, start, length))
+            if path.stat().st_mtime_ns != known.mtime_ns:
+                raise InputError(f"{self.name} changed on disk after it was opened", "open the dataset again")
+            return _tidy(_scan_events(path, known.mtime_ns).slice(start, length).collect(), n_events)
         except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
             raise unreadable(path, error) from error
 
@@ -187,66 +207,49 @@ def open_dataset(path: str | Path, concepts: str | Path | None = None, progress:
 
 
 @lru_cache(maxsize=4096)
-def _footer(path: Path, mtime_ns: int) -> tuple[pq.FileMetaData, np.ndarray, pa.Schema]:
-    """Parsed footer of an event file, the first row of each row group (and the row count), its schema."""
-    schema = check_columns(path)
-    metadata = pq.read_metadata(path)
-    rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-    return metadata, np.concatenate([[0], np.cumsum(rows, dtype=np.int64)]), schema
+def _scan_events(path: Path, mtime_ns: int) -> pl.LazyFrame:
+    """The event columns of a file, in the types and under the names of ``EVENT_COLUMNS`` but ``row``.
+
+    Kept, because the parsed footer stays with it: that halves the time to open a subject.
+    """
+    return pl.scan_parquet(path, glob=False).select(_columns(_schema(path, mtime_ns), _TYPES))
 
 
-def _read_rows(path: Path, mtime_ns: int, start: int, length: int) -> tuple[pa.Table, pa.Schema]:
-    metadata, first_rows, schema = _footer(path, mtime_ns)
-    groups = range(
-        int(np.searchsorted(first_rows, start, "right")) - 1, int(np.searchsorted(first_rows, start + length, "left"))
-    )
-    columns = [name for name in schema.names if name in _WANTED]
-    with pq.ParquetFile(path, metadata=metadata, memory_map=True) as file:
-        table = file.read_row_groups(list(groups), columns=columns, use_threads=False)
-    return table.slice(start - int(first_rows[groups[0]]), length), schema
+@lru_cache(maxsize=4096)
+def _schema(path: Path, mtime_ns: int) -> pa.Schema:
+    return check_columns(path)
 
 
-def _events_of(rows: tuple[pa.Table, pa.Schema]) -> pl.DataFrame:
-    table, schema = rows
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    numeric = pl.col("numeric_value").cast(pl.Float32)
-    plausible = pl.col("time").is_null() | ((pl.col("time") >= EARLIEST) & (pl.col("time") < LATEST))
-    frame = frame.select(
-        naive_time(schema, "time"),
-        pl.col("code").cast(pl.String),
-        pl.when(numeric.is_finite()).then(numeric).alias("numeric_value")
-        if "numeric_value" in frame.columns
-        else _null("numeric_value", pl.Float32()),
-        _optional(frame, "text_value", pl.String()),
-        _optional(frame, "unit", pl.String()),
-        naive_time(schema, name).alias("end") if (name := _found(frame, "end")) else _null("end", pl.Datetime("us")),
-        _optional(frame, "visit_id", pl.Int64()),
-        _optional(frame, "table", pl.String()),
-    ).filter(plausible & pl.col("code").is_not_null())
-    frame = frame.with_columns(
-        pl.when((pl.col("end") >= EARLIEST) & (pl.col("end") < LATEST)).then("end").alias("end")
-    )
+def _columns(schema: pa.Schema, types: Mapping[str, pl.DataType]) -> list[pl.Expr]:
+    columns = []
+    for name, dtype in types.items():
+        source = next((alias for alias in _ALIASES.get(name, (name,)) if alias in schema.names), None)
+        if source is None:
+            columns.append(pl.lit(None, dtype).alias(name))
+        elif pa.types.is_timestamp(schema.field(source).type):
+            columns.append(naive_time(schema, source).alias(name))
+        else:
+            columns.append(pl.col(source).cast(dtype, strict=False).alias(name))
+    return columns
+
+
+def _tidy(frame: pl.DataFrame, n_events: int) -> pl.DataFrame:
+    """Leave out rows that are no events, bad numbers and ends; rebuild visits where there are none; number the rows.
+
+    Each step is skipped where there is nothing to do, which is the rule: this is on the way of every page view.
+    """
+    if n_events < frame.height:
+        frame = frame.filter(_IS_EVENT)
     if not frame["time"].is_sorted(nulls_last=False):
         frame = frame.sort("time", nulls_last=False, maintain_order=True)
+    if not frame["numeric_value"].is_finite().all():
+        numeric = pl.col("numeric_value")
+        frame = frame.with_columns(pl.when(numeric.is_finite()).then(numeric).alias("numeric_value"))
+    earliest, latest = frame["end"].min(), frame["end"].max()
+    if earliest is not None and (earliest < _SPAN[0] or latest > _SPAN[1]):
+        frame = frame.with_columns(pl.when(pl.col("end").is_between(*_SPAN)).then("end").alias("end"))
     frame = rebuild_visits(frame)
-    return frame.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64)).select(EVENT_COLUMNS)
-
-
-def _found(frame: pl.DataFrame, name: str) -> str | None:
-    return next((alias for alias in _ALIASES.get(name, (name,)) if alias in frame.columns), None)
-
-
-def _null(name: str, dtype: pl.DataType) -> pl.Expr:
-    return pl.lit(None, dtype).alias(name)
-
-
-def _optional(frame: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.Expr:
-    found = _found(frame, name)
-    return pl.col(found).cast(dtype, strict=False).alias(name) if found else _null(name, dtype)
-
-
-_WANTED = {"time", "code", "numeric_value", "text_value"} | {name for names in _ALIASES.values() for name in names}
+    return frame.insert_column(0, pl.int_range(frame.height, dtype=pl.Int64, eager=True).alias("row"))
 
 
 def _label_files(folder: Path) -> dict[str, list[Path]]:

@@ -1,8 +1,9 @@
 """The EHRSHOT release (Wornow et al. 2023) to MEDS.
 
 Read are ``data/ehrshot.csv`` (patient_id, start, end, code, value, unit, visit_id, omop_table),
-``splits/person_id_map.csv`` and ``benchmark/<task>/labeled_patients.csv`` with ``all_shots_data.json`` beside it; columns by name, in any order.
-Codes stay as they are: birth is ``SNOMED/3950001``. Events of one time keep the order of the file.
+``splits/person_id_map.csv`` and ``benchmark/<task>/labeled_patients.csv`` with ``all_shots_data.json`` beside it;
+columns by name, in any order. Codes stay as they are: birth is ``SNOMED/3950001``. Events of one time keep the order
+of the file.
 """
 
 import shutil
@@ -13,6 +14,7 @@ import polars as pl
 
 from core.ehr.concepts import concept_files, describe_codes, sibling_table
 from core.ehr.importers.cells import parse_integers, parse_times, typed_events
+from core.ehr.importers.labelling import add_labels
 from core.ehr.importers.report import ImportReport
 from core.ehr.importers.spill import EventSpill
 from core.ehr.index import load_index
@@ -79,6 +81,9 @@ def import_ehrshot(
         labels_rejected: Counter[str] = Counter()
         notes += _import_splits(root, folder, subjects)
         labels = _import_labels(root, folder, subjects, labels_rejected)
+        computed, missing, label_notes = add_labels(folder, labels, progress)
+        if computed:
+            notes.append(f"the release has no labels for {', '.join(computed)}: computed by the EHRSHOT definitions")
         write_dataset_json(folder, dest.name, "import-ehrshot", created_at=created_now())
         described = (
             codes.filter(pl.col("description").is_not_null()) if "description" in codes.columns else codes.head(0)
@@ -93,9 +98,10 @@ def import_ehrshot(
             repaired=dict(repaired),
             events=n_events,
             coverage=coverage(counts, known),
-            labels=labels,
+            labels=labels | computed,
             labels_rejected=dict(labels_rejected),
-            notes=notes,
+            tasks_missing=missing,
+            notes=notes + label_notes,
         )
         report.save(folder)
     load_index(dest)  # so that the first page view does not wait for it

@@ -1,7 +1,7 @@
 """OMOP CDM 5.3 and 5.4 to MEDS.
 
-Codes are ``<vocabulary>/<code>`` of the standard concept, else of the source concept. Events carry
-``visit_id = visit_occurrence_id``. A visit detail becomes an event only where it says more than its visit (an intensive
+Codes are ``<vocabulary>/<code>`` of the standard concept, else of the source concept; ``visit_id`` is the
+``visit_occurrence_id``. A visit detail becomes an event only where it says more than its visit (an intensive
 care stay within an inpatient visit); it then is a visit of its own, with the negative of its ``visit_detail_id``.
 Death is ``MEDS_DEATH``.
 """
@@ -16,6 +16,7 @@ import polars as pl
 
 from core.ehr.concepts import concept_batches, concept_files, describe_codes, sibling_table
 from core.ehr.importers.cells import BAD_TIME, NO_SUBJECT, parse_integers, parse_times, typed_events
+from core.ehr.importers.labelling import add_labels
 from core.ehr.importers.omop_tables import BIRTH_CODE, BUILT_IN_CONCEPTS, EVENT_TABLES, EventTable
 from core.ehr.importers.report import ImportReport
 from core.ehr.importers.spill import EventSpill, bucket_of
@@ -159,7 +160,7 @@ def _import(
     write_splits(folder, assign_splits(ids))
     synthetic = _is_synthetic(tables.get("cdm_source", []))
     write_dataset_json(folder, dest.name, "import-omop", synthetic=synthetic, created_at=created_now())
-    labels, missing = _labels(folder)
+    labels, missing, label_notes = add_labels(folder, (), progress)
     known = Vocabulary({code: "" for code in codes.filter(pl.col("description").is_not_null())["code"].to_list()})
     absent = [table.name for table in EVENT_TABLES if table.name not in tables]
     return ImportReport(
@@ -173,8 +174,11 @@ def _import(
         coverage=coverage(count, known),
         labels=labels,
         tasks_missing=missing,
-        notes=[f"the source has no table {name}" for name in absent]
-        + ["OMOP names no splits: subjects are split 70/15/15 by a hash of their id"],
+        notes=[
+            *(f"the source has no table {name}" for name in absent),
+            "OMOP names no splits: subjects are split 70/15/15 by a hash of their id",
+            *label_notes,
+        ],
     )
 
 
@@ -385,7 +389,3 @@ def _is_synthetic(files: list[TableFile]) -> bool:
             if re.search(r"(?i)synthe(a|tic)", text):
                 return True
     return False
-
-
-def _labels(folder: Path) -> tuple[dict[str, int], dict[str, str]]:
-    return {}, {}
