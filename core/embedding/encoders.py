@@ -4,8 +4,8 @@ An encoder reads a text in *pieces* (one for most encoders, the chunks of the re
 vector a piece and combines them. The cache (core.embedding.cached) keeps the vectors of pieces.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from threading import Lock
@@ -14,15 +14,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from core.embedding.batches import pack_batches
+from core.embedding.checks import check_text, check_vectors
 from core.embedding.chunks import structure_chunks, window_texts
+from core.embedding.meter import Meter
 from core.embedding.registry import EncoderSpec, get_spec
 from core.embedding.tokens import TextTokenizer
 from core.embedding.weights import Weights, find_weights
-from core.errors import ChartlightError, InputError
+from core.errors import InputError
 from core.progress import Progress
 from core.settings import get_settings
 
-MAX_CHARACTERS = 5_000_000  # of one text: far beyond any record, so it is a mistake and would block the machine
+_WINDOW = 2_000_000  # characters tokenised and sorted together
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,6 @@ class Piece:
     prefix: str
     text: str
     tokens: int
-
-
-class EmbeddingError(ChartlightError):
-    """A vector that must not be used: not finite, of zero length, or of the wrong size."""
 
 
 class Backend(Protocol):
@@ -131,22 +129,36 @@ class Encoder:
     def embed_pieces(self, pieces: Sequence[Piece], progress: Progress | None = None) -> np.ndarray:
         """One pooled vector a piece: float32 ``(n, dimension)``, input order, not normalised.
 
-        Batches are packed by token budget. Raises EmbeddingError when a vector is not finite.
+        Batches are packed by token budget; while a window of them computes, the next one is tokenised. Raises
+        EmbeddingError when a vector is not finite.
         """
-        sequences, prefixes = self._sequences(pieces)
-        lengths = [len(sequence) for sequence in sequences]
         vectors = np.empty((len(pieces), self.dimension), dtype=np.float32)
-        meter = _Meter(sum(lengths), progress)
-        for batch in pack_batches(lengths, self.backend.budget):
-            with self._lock:
-                out = self.backend.pooled([sequences[i] for i in batch], [prefixes[i] for i in batch])
-            if not np.isfinite(out).all():
-                raise EmbeddingError(
-                    f"{self.spec.name} gave a vector that is not finite", "use bfloat16 or float32 weights"
-                )
-            vectors[batch] = out
-            meter.add(sum(lengths[i] for i in batch))
+        characters = np.array([len(piece.prefix) + len(piece.text) for piece in pieces])
+        meter = Meter(int(characters.sum()), progress)
+        for start, sequences, prefixes in self._tokenised(pieces, characters):
+            for batch in pack_batches([len(sequence) for sequence in sequences], self.backend.budget):
+                vectors[start + batch] = self._compute([sequences[i] for i in batch], [prefixes[i] for i in batch])
+                meter.add(sum(len(sequences[i]) for i in batch), int(characters[start + batch].sum()))
         return vectors
+
+    def _tokenised(
+        self, pieces: Sequence[Piece], characters: np.ndarray
+    ) -> Iterator[tuple[int, list[list[int]], list[int]]]:
+        """Token ids of a window of pieces after the other; the next window is tokenised in a thread meanwhile."""
+        starts = np.flatnonzero(np.diff(np.cumsum(characters) // _WINDOW, prepend=-1))
+        windows = [pieces[int(start) : int(stop)] for start, stop in zip(starts, [*starts[1:], len(pieces)])]
+        with ThreadPoolExecutor(1, thread_name_prefix="tokenise") as ahead:
+            coming = ahead.submit(self._sequences, windows[0]) if windows else None
+            for number, start in enumerate(starts):
+                assert coming is not None
+                ready = coming.result()
+                coming = ahead.submit(self._sequences, windows[number + 1]) if number + 1 < len(windows) else None
+                yield int(start), *ready
+
+    def _compute(self, sequences: list[list[int]], prefixes: list[int]) -> np.ndarray:
+        with self._lock:
+            out = self.backend.pooled(sequences, prefixes)
+        return check_vectors(out, self.spec.name)
 
     def _sequences(self, pieces: Sequence[Piece]) -> tuple[list[list[int]], list[int]]:
         sequences = self.tokenizer.ids([piece.prefix + piece.text for piece in pieces])
@@ -160,12 +172,8 @@ class Encoder:
         """The text's vector from its pieces': mean by tokens, then L2-normalised; float32 ``(dimension,)``."""
         weights = np.array([piece.tokens for piece in pieces], dtype=np.float64)
         mean = weights @ vectors.astype(np.float64) / weights.sum()
-        length = np.linalg.norm(mean)
-        if not np.isfinite(length) or length < 1e-12:
-            raise EmbeddingError(
-                f"{self.spec.name} gave a vector without a direction", "check the text and the weights"
-            )
-        return (mean / length).astype(np.float32)
+        check_vectors(mean[None], self.spec.name)
+        return (mean / np.linalg.norm(mean)).astype(np.float32)
 
     def embed(
         self, texts: Sequence[str], instruction: str | None = None, progress: Progress | None = None
@@ -180,36 +188,6 @@ class Encoder:
         from core.embedding.cached import embed_texts
 
         return embed_texts(self, texts, instruction, cache=None, progress=progress)
-
-
-class _Meter:
-    """Progress in tokens, with speed and time left."""
-
-    def __init__(self, total: int, progress: Progress | None):
-        self.total, self.progress = total, progress
-        self.done, self.start = 0, time.monotonic()
-
-    def add(self, tokens: int) -> None:
-        self.done += tokens
-        if self.progress:
-            speed = self.done / max(1e-9, time.monotonic() - self.start)
-            left = (self.total - self.done) / speed
-            self.progress(self.done, self.total, f"{speed:,.0f} tokens/s, {left:,.0f} s left")
-
-
-def check_text(text: str) -> None:
-    """Refuse a text that no encoder should be given. Raises InputError."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError("a text to embed is not valid Unicode", "repair the source of the record") from error
-    if not text or text.isspace():
-        raise InputError("a text to embed is empty", "leave it out or give a record with events")
-    if len(text) > MAX_CHARACTERS:
-        raise InputError(
-            f"a text to embed has {len(text):,} characters, the limit is {MAX_CHARACTERS:,}",
-            "shorten the record, for example with --lookback",
-        )
 
 
 def load_encoder(

@@ -66,26 +66,28 @@ class TorchBackend:
     def pooled(self, sequences: list[list[int]], prefixes: list[int]) -> np.ndarray:
         """Pooled vectors, float32 ``(n, dimension)``, not normalised, of one batch of token ids.
 
-        A batch that does not fit into the device's memory is halved until it does. ``prefixes`` counts the leading
-        tokens that are left out of a ``text_mean``.
+        A batch that does not fit into the device's memory is halved until it does, and later ones are halved at once.
+        ``prefixes`` counts the leading tokens that are left out of a ``text_mean``.
         """
         try:
-            return self._pooled(sequences, prefixes)
+            if len(sequences) == 1 or len(sequences) * max(map(len, sequences)) <= self.budget:
+                return self._pooled(sequences, prefixes)
         except torch.OutOfMemoryError:
             if len(sequences) == 1:
                 raise MissingError(
                     f"a text of {len(sequences[0]):,} tokens does not fit into the memory of {self.device}",
                     "lower max_tokens of the encoder or use a device with more memory",
                 ) from None
-        torch.cuda.empty_cache()
-        self.budget = max(256, self.budget // 2)  # later batches start smaller
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+            self.budget = max(256, len(sequences) * max(map(len, sequences)) // 2)
         parts = halves(np.arange(len(sequences)))
         return np.concatenate([self.pooled([sequences[i] for i in p], [prefixes[i] for i in p]) for p in parts])
 
     @torch.inference_mode()
     def _pooled(self, sequences: list[list[int]], prefixes: list[int]) -> np.ndarray:
         ids, mask = pad(sequences, 0)
-        lengths = self._send(mask.sum(axis=1))
+        lengths: torch.Tensor = self._send(mask.sum(axis=1))
         masked = self.spec.attention == "bidirectional" and not mask.all()
         arguments: dict[str, Any] = {"input_ids": self._send(ids)}
         if masked:
@@ -97,13 +99,12 @@ class TorchBackend:
             out = hidden[torch.arange(len(sequences), device=self._device), lengths - 1].float()
         else:
             positions = torch.arange(ids.shape[1], device=self._device)
-            start = self._send(np.asarray(prefixes, dtype=np.int64)) if self.spec.pooling == "text_mean" else 0
             kept = positions < lengths[:, None]
             if self.spec.pooling == "text_mean":
-                kept &= positions >= start[:, None]
+                kept &= positions >= self._send(np.asarray(prefixes, dtype=np.int64))[:, None]
             # A padded position may hold anything, NaN too: it is set to zero, not multiplied by zero.
             total = hidden.float().masked_fill(~kept.unsqueeze(-1), 0).sum(dim=1)
-            out = total / kept.sum(dim=1, keepdim=True)
+            out = total / kept.sum(dim=1, keepdim=True).clamp(min=1)
         return out.cpu().numpy()
 
     def _send(self, array: np.ndarray) -> torch.Tensor:
@@ -159,10 +160,9 @@ def load_model(spec: EncoderSpec, weights: Weights, device: torch.device, dtype:
 def set_attention(model: PreTrainedModel, attention: str) -> None:
     """Make a decoder attend in both directions: its mask by the configuration, its kernels by the modules' flag."""
     if attention == "bidirectional":
-        model.config.is_causal = False
-        for module in model.modules():
-            if hasattr(module, "is_causal"):
-                module.is_causal = False
+        for part in (model.config, *model.modules()):
+            if hasattr(part, "is_causal") or part is model.config:
+                setattr(part, "is_causal", False)  # noqa: B010  declared by none of the classes
 
 
 def memory_needed(spec: EncoderSpec, precision: str = "bfloat16") -> int:

@@ -3,7 +3,8 @@ import pytest
 
 from core.embedding.cache import EmbeddingCache
 from core.embedding.cached import EmbedStats, embed_texts
-from core.embedding.encoders import EmbeddingError, load_encoder
+from core.embedding.checks import EmbeddingError
+from core.embedding.encoders import load_encoder
 
 TEXTS = [
     "## Labs\n- Sodium: 137\n### Visit (3 days before prediction time)\n#### Conditions\n- Pneumonia",
