@@ -11,14 +11,14 @@ MAX_VOLUME_BYTES = 1_000_000_000
 MAX_FRAMES = 10_000
 
 ACCEPTED = "PNG, JPEG, TIFF, DICOM or NIfTI"
-_MAGIC = (  # (offset, bytes, name)
+_MAGIC = (  # (offset, bytes, name); DICOM first: its preamble may look like a TIFF
+    (128, b"DICM", "DICOM"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"II*\x00", "TIFF"),
     (0, b"MM\x00*", "TIFF"),
     (0, b"II+\x00", "TIFF"),
     (0, b"MM\x00+", "TIFF"),
-    (128, b"DICM", "DICOM"),
     (344, b"n+1\x00", "NIfTI"),
     (4, b"n+2\x00\r\n\x1a\n", "NIfTI"),
     (0, b"\x1f\x8b", "gzip"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from core.imaging.phantoms import draw_phantom
 from core.imaging.training.augment import augment, build_pipeline
@@ -23,7 +24,7 @@ from core.imaging.training.recipes import Recipe
 from core.progress import Progress, silent
 
 EMA_DECAY = 0.995
-VALIDATE_FROM = 0.3  # share of the epochs before which validation is skipped
+VALIDATE_FROM = 0.5  # share of the epochs before which validation is skipped
 PHANTOM_SEED = 10_000  # training phantoms count from here; the samples in assets have small seeds
 
 
@@ -94,6 +95,8 @@ def fit(
             images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2)
             images = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
             target = torch.from_numpy(np.stack([mask for _, mask in pairs])).long()
+            if epoch < recipe.early[0] * epochs:
+                images, target = _smaller(images, target, recipe.early[1])
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(state["step"], steps, recipe.learning_rate)
             loss = dice_ce_loss(model(images), target)
@@ -128,6 +131,14 @@ def mean_dice(model: torch.nn.Module, recipe: Recipe, cases: list[Case]) -> floa
     """Mean Dice over units and foreground classes, units without the class left out."""
     units = count_units(cases, lambda pixels: predict(model, recipe.preprocessing, pixels), len(recipe.classes))
     return float(np.nanmean(dice(np.stack(list(units.values())))[:, 1:], axis=0).mean())
+
+
+def _smaller(images: torch.Tensor, target: torch.Tensor, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """A batch at a smaller scale: the early epochs learn the coarse shapes at less than half the cost."""
+    size = [round(side * scale) for side in target.shape[-2:]]
+    small = functional.interpolate(images, size=size, mode="bilinear", antialias=True)
+    mask = functional.interpolate(target[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
+    return small.contiguous(memory_format=torch.channels_last), mask
 
 
 @torch.no_grad()

@@ -29,7 +29,8 @@ class Recipe:
     encoder_depth: int = 5
     decoder_channels: tuple[int, ...] = (80, 56, 32, 16, 16)
     crop: int = 0  # side of random training crops; 0: the whole grid
-    epochs: int = 60
+    epochs: int = 36
+    early: tuple[float, float] = (0.6, 0.625)  # share of the epochs at a smaller scale, and that scale
     batch: int = 4
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
@@ -89,8 +90,9 @@ RECIPES = {
             preprocessing=Preprocessing(channels=3, resize="native", low=0.5, high=99.8, tile=512),
             phantom="microscopy",
             augmentation="microscopy",
-            crop=224,
-            epochs=40,
+            crop=192,
+            epochs=30,
+            early=(0.0, 1.0),
         ),
         Recipe(
             name="ultrasound-nerve",
@@ -111,7 +113,7 @@ RECIPES = {
             phantom="ultrasound",
             augmentation="ultrasound",
             crop=256,
-            epochs=80,
+            epochs=60,
         ),
         Recipe(
             name="hippocampus",
@@ -137,8 +139,9 @@ RECIPES = {
             unit="volume",
             encoder_depth=4,
             decoder_channels=(96, 64, 32, 24),
-            epochs=16,
-            batch=24,
+            epochs=10,
+            batch=16,
+            early=(0.0, 1.0),
         ),
     )
 }
