@@ -116,10 +116,19 @@ def _datasets(settings: Settings) -> Iterator[Check]:
 
 def _encoders(settings: Settings) -> Iterator[Check]:
     from core.embedding.registry import encoder_specs
+    from core.embedding.weights import is_present
 
     for name, spec in encoder_specs().items():
-        chosen = " (chosen)" if name == settings.encoder else ""
-        yield Check("encoders", name, GOOD, f"{spec.dimension} dimensions, {spec.licence}{chosen}")
+        size = f"{spec.dimension} dimensions, " if spec.dimension else ""
+        detail = f"{size}{spec.licence}{', chosen' if name == settings.encoder else ''}"
+        if is_present(spec):
+            yield Check("encoders", name, GOOD, detail)
+        elif spec.remote:
+            fix = "set CHARTLIGHT_EMBEDDING_URL to the base URL of an embeddings server"
+            yield Check("encoders", name, LACKING, f"no server configured, {detail}", fix)
+        else:
+            fix = f"put its weights into CHARTLIGHT_WEIGHTS/{name} (docs/encoders.md)"
+            yield Check("encoders", name, LACKING, f"weights not on this machine, {detail}", fix)
 
 
 def _heads(settings: Settings) -> Iterator[Check]:

@@ -1,6 +1,22 @@
-"""Patients page."""
+"""Patients: find a patient, and read the record as the language model reads it at a chosen time."""
 
-from pages.shared import empty, layout
+from pages.shared import empty, frame, resources, selection
+from pages.shared.patients import browser, chart
 
-layout.header("Patients", "Read a record as the language model reads it.")
-empty.show("No dataset yet", "Make the demo cohort first.", command="python -m core demo .chartlight/demo")
+frame.require()
+selection.side_bar()
+chosen = selection.current()
+dataset = resources.dataset(chosen.dataset)
+if not dataset.n_subjects:
+    browser.header(dataset)
+    empty.show(
+        "This dataset has no subjects",
+        "Import one that has, or make the demo cohort of synthetic patients.",
+        icon="person_off",
+        command="python -m core demo .chartlight/demo",
+    )
+elif chosen.subject is None:
+    browser.show(dataset)
+else:
+    chart.show(dataset, chosen)
+selection.write_address(*((chosen,) if chosen.subject is None else ()) or (selection.current(),))

@@ -5,6 +5,7 @@ change of theme at once. The colours here are for marks: derived from Okabe and 
 the background of either theme (tests/pages/test_theme.py), so that they need no knowledge of it.
 """
 
+import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ CONFIG = {
 _FONT = "'Source Sans', 'Source Sans Pro', sans-serif"
 
 
-def figure(height: int, *traces: go.BaseTraceType, legend: bool = False, **layout: Any) -> go.Figure:
+def figure(height: int, *traces: Any, legend: bool = False, **layout: Any) -> go.Figure:
     """Return a figure in the house style.
 
     Args:
@@ -68,6 +69,12 @@ def style(chart: go.Figure, height: int, legend: bool = False) -> go.Figure:
     )
     chart.update_yaxes(gridcolor=LINE, zeroline=False, automargin=True)
     return chart
+
+
+def plain(text: str, length: int = 70) -> str:
+    """Return a text from data for a title or hover text: Plotly reads some HTML there, links among it."""
+    text = " ".join(text.split())
+    return html.escape(text if len(text) <= length else text[: length - 1] + "…", quote=False)
 
 
 def show(

@@ -26,6 +26,7 @@ class Entry:
 ENTRIES = (
     Entry("", "pages/start.py", "Start", "light_mode", "What Chartlight does, in three steps."),
     Entry("Read", "pages/patients.py", "Patients", "clinical_notes", "Read a record as the language model reads it."),
+    Entry("Score", "pages/risk.py", "Risk", "monitoring", "Scores for the 15 tasks, and what stands behind each."),
     Entry("About", "pages/status.py", "Status", "fact_check", "What this installation has and what it lacks."),
     Entry("About", "pages/audit.py", "Audit log", "policy", "Who did what and when.", needs="audit"),
 )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from core.ehr.store import Dataset
     from core.embedding.cache import EmbeddingCache
     from core.embedding.encoders import Encoder
+    from core.embedding.tokens import TextTokenizer
     from core.imaging.segmenters import Segmenter
     from core.risk.heads import Head
 
@@ -89,6 +90,22 @@ def encoder(name: str | None = None) -> "Shared[Encoder]":
     from core.embedding.encoders import load_encoder
 
     return Shared(load_encoder(name or get_settings().encoder))
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def tokenizer(name: str | None = None) -> "TextTokenizer | None":
+    """Return the tokenizer of an encoder without loading the model; None where its weights are not on this machine."""
+    from core.embedding.registry import get_spec
+    from core.embedding.tokens import TextTokenizer
+    from core.embedding.weights import find_weights
+
+    spec = get_spec(name or get_settings().encoder)
+    if spec.remote:
+        return None
+    try:
+        return TextTokenizer(find_weights(spec).folder)
+    except MissingError:
+        return None
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,0 +1,109 @@
+"""Tab Compare: two readings of one record (other times, profiles or strategies) as a difference."""
+
+import difflib
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.ehr.markdown import serialize
+from core.ehr.record import Record, SerializationOptions
+from pages.shared import empty, layout, resources
+from pages.shared.patients import display
+from pages.shared.patients.options import PROFILES, STRATEGIES
+
+if TYPE_CHECKING:
+    from pages.shared.patients.chart import Patient
+
+_SHOWN_DAY = re.compile(r"\[(\d{4}-\d\d-\d\d)\]\(\1\)(?: \(\d+ days before prediction time\))?")
+
+
+def show(patient: "Patient") -> None:
+    left, right = st.columns(2, gap="medium")
+    with left:
+        first = _side(patient, "A", 0)
+    with right:
+        second = _side(patient, "B", 1)
+    texts = [_texts(record, patient) for record in (first, second)]
+    added, removed, same = counts(*texts)
+    tokenizer = resources.tokenizer()
+    pairs = [
+        ("Only in A", f"{removed:,} lines"),
+        ("Only in B", f"{added:,} lines"),
+        ("In both", f"{same:,} lines"),
+    ]
+    if tokenizer:
+        pairs += [
+            (f"Tokens of {name}", f"{tokenizer.count(record.text):,}")
+            for name, record in (("A", first), ("B", second))
+        ]
+    with st.container(horizontal=True, vertical_alignment="bottom", key="tight-compare"):
+        layout.facts(pairs, key="compare")
+        whole = st.toggle("Show equal lines too", key="compare-whole", persist_state="page")
+    if not added and not removed:
+        empty.show(
+            "A and B are the same text", "Choose another time, profile or strategy.", icon="equal", key="compare"
+        )
+        return
+    context = max(map(len, texts)) if whole else 3
+    lines = list(difflib.unified_diff(*texts, "A", "B", lineterm="", n=context))[2:]
+    st.code("\n".join(lines), language="diff", height=560, wrap_lines=True)
+
+
+def counts(first: list[str], second: list[str]) -> tuple[int, int, int]:
+    """Return how many lines were added, removed and kept on the way from ``first`` to ``second``; blank ones aside."""
+    added = removed = same = 0
+    for mark in difflib.SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
+        kind, a, b, c, d = mark
+        old, new = sum(map(bool, first[a:b])), sum(map(bool, second[c:d]))
+        if kind == "equal":
+            same += old
+        else:
+            removed, added = removed + old, added + new
+    return added, removed, same
+
+
+def _side(patient: "Patient", name: str, place: int) -> Record:
+    moments = [time.time for time in patient.times]
+    notes = {time.time: time.note for time in patient.times}
+    here = moments.index(patient.at)
+    with st.container(border=True, key=f"side-{name}"):
+        at = st.selectbox(
+            f"{name}: as of",
+            moments,
+            here if place else min(here + 1, len(moments) - 1),
+            format_func=lambda moment: f"{patient.clock.show(moment)} · {notes[moment]}",
+            key=f"compare-at-{name}-{patient.subject_id}-{patient.at:%Y%m%d%H%M%S}",
+        )
+        with st.container(horizontal=True):
+            profile = st.segmented_control(
+                "Profile",
+                list(PROFILES),
+                default="corrected",
+                required=True,
+                format_func=PROFILES.get,
+                key=f"compare-profile-{name}",
+                persist_state="page",
+            )
+            strategy = st.segmented_control(
+                "Strategy",
+                list(STRATEGIES),
+                default="markdown",
+                required=True,
+                format_func=STRATEGIES.get,
+                key=f"compare-strategy-{name}",
+                persist_state="page",
+            )
+    options = SerializationOptions(profile=profile, strategy=strategy)
+    return serialize(patient.events, at, patient.dataset.vocabulary, options)
+
+
+def _texts(record: Record, patient: "Patient") -> list[str]:
+    """Lines with the true day in place of the shown one, which shifts with the prediction time in every visit."""
+    shift = record.at.replace(hour=0, minute=0, second=0, microsecond=0) - display.SHOWN_TIME
+
+    def true_day(match: re.Match[str]) -> str:
+        return patient.clock.day(datetime.fromisoformat(match[1]) + shift)
+
+    return [patient.clock.text(_SHOWN_DAY.sub(true_day, line.text)) for line in record.lines]

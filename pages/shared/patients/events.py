@@ -1,0 +1,76 @@
+"""Tab Events: the source rows as a table, filtered, with a download."""
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+import streamlit as st
+
+from core.ehr.domains import DOMAINS, with_domain
+from pages.shared import empty, selection
+from pages.shared.patients import exports, sources
+
+if TYPE_CHECKING:
+    from pages.shared.patients.chart import Patient
+
+
+def show(patient: "Patient") -> None:
+    rows = with_domain(patient.events)
+    if not rows.height:
+        empty.show("This patient has no events", icon="event_busy", key="events")
+        return
+    present = [domain for domain in DOMAINS if domain in set(rows["domain"])]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        words = st.text_input(
+            "Search codes, descriptions, values",
+            icon=":material/search:",
+            type="search",
+            key="event-words",
+            width=280,
+            persist_state="page",
+        ).strip()
+        future = st.toggle("Rows after the as-of time", key="event-future", persist_state="page")
+    domains = st.pills(
+        "Domains",
+        present,
+        selection_mode="multi",
+        format_func=DOMAINS.get,
+        key="event-domains",
+        label_visibility="collapsed",
+    )
+    if domains:
+        rows = rows.filter(pl.col("domain").is_in(domains))
+    if not future:
+        rows = rows.filter(pl.col("time").is_null() | (pl.col("time") <= patient.at))
+    if words:
+        rows = rows.filter(_matches(patient, rows, words.lower()))
+    if not rows.height:
+        empty.show("No row fits", "Loosen the search or the domains.", icon="search_off", key="events")
+        return
+    sources.draw(
+        rows, patient.dataset.vocabulary, patient.clock, patient.at, key="event-table", height=560, alt="Source rows"
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"{rows.height:,} of {patient.events.height:,} rows")
+        st.space("stretch")
+        table = sources.table(rows, patient.dataset.vocabulary, patient.clock, patient.at)
+        st.download_button(
+            "Download as CSV",
+            exports.csv(table),
+            file_name=f"{selection.alias(patient.subject_id)}-events.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key="event-download",
+        )
+
+
+def _matches(patient: "Patient", rows: pl.DataFrame, words: str) -> pl.Series:
+    describe = patient.dataset.vocabulary.describe
+    codes = {code: f"{code} {describe(code) or ''}".lower() for code in rows["code"].unique()}
+    return pl.Series(
+        [
+            words in codes[code] or words in (text or "").lower()
+            for code, text in rows.select("code", "text_value").iter_rows()
+        ],
+        dtype=pl.Boolean,
+    )

@@ -1,0 +1,72 @@
+"""How the record is written: profile, strategy, sections, look-back; kept in the address."""
+
+from datetime import timedelta
+
+import streamlit as st
+
+from core.ehr.record import CODE_SECTIONS, EVENT_CATEGORIES, MARKDOWN_SECTIONS, SerializationOptions
+
+PROFILES = {"corrected": "Corrected", "paper": "As in the paper"}
+STRATEGIES = {"markdown": "Markdown", "recent_codes": "Recent codes"}
+LOOKBACKS = {
+    "all": None,
+    "5y": timedelta(days=1826),
+    "1y": timedelta(days=365),
+    "90d": timedelta(days=90),
+    "30d": timedelta(days=30),
+}
+LOOKBACK_NAMES = {"all": "Whole history", "5y": "5 years", "1y": "1 year", "90d": "90 days", "30d": "30 days"}
+
+
+def choose() -> SerializationOptions:
+    """Draw the control and return the options."""
+    known = st.session_state
+    label = f"{PROFILES[known.get('profile') or 'corrected']} · {STRATEGIES[known.get('strategy') or 'markdown']}"
+    with st.popover(label, icon=":material/tune:", help="How the record is written"):
+        profile = st.segmented_control(
+            "Profile",
+            list(PROFILES),
+            default="corrected",
+            required=True,
+            format_func=PROFILES.get,
+            key="profile",
+            bind="query-params",
+            help="As in the paper: byte for byte what the paper's code writes, known defects included. Corrected: the "
+            "same document with units normalised, ranges by sex and missing codes added.",
+        )
+        strategy = st.segmented_control(
+            "Strategy",
+            list(STRATEGIES),
+            default="markdown",
+            required=True,
+            format_func=STRATEGIES.get,
+            key="strategy",
+            bind="query-params",
+            help="Markdown: the structured document. Recent codes: unique codes, newest first, as in the paper's "
+            "later version.",
+        )
+        lookback = st.select_slider(
+            "Look back",
+            list(LOOKBACKS),
+            value="all",
+            format_func=LOOKBACK_NAMES.get,
+            key="lookback",
+            bind="query-params",
+        )
+        sections = CODE_SECTIONS if strategy == "recent_codes" else {**MARKDOWN_SECTIONS, **EVENT_CATEGORIES}
+        drop = st.multiselect(
+            "Leave out",
+            list(sections),
+            format_func=sections.get,
+            key=f"drop-{strategy}",
+            placeholder="No section",
+            persist_state="page",
+        )
+        values = 3
+        if strategy == "markdown":
+            values = st.number_input(
+                "Values shown per measurement", 0, 20, 3, key="values", bind="query-params", help="The paper shows 3."
+            )
+    return SerializationOptions(
+        profile=profile, strategy=strategy, drop=tuple(drop), lookback=LOOKBACKS[lookback], values=int(values)
+    )

@@ -1,0 +1,145 @@
+"""The scores of one group on one scale: the patient's probability, its interval, and the cohort's average."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from core.risk.score import RARE, TaskScore
+from pages.shared import charts
+from pages.shared.risk.scoring import key_of
+
+ROW = 46
+"""Height of a row in pixels."""
+TICKS = {
+    "Percent": (0, 0.25, 0.5, 0.75, 1),
+    "Log-odds": (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99),
+}
+_LOWEST = 0.0005
+
+
+def percent(value: float) -> str:
+    """Write a probability as a percentage with the digits that it deserves."""
+    if 0 < value < 0.0005:
+        return "<0.1 %"
+    return f"{100 * value:.1f} %" if value < 0.0995 else f"{100 * value:.0f} %"
+
+
+def words(score: TaskScore) -> str:
+    """Write the score in a short line: percentile and ratio to the average, or that there is no estimate."""
+    if not score.reliable:
+        n = min(score.n_positive, score.n_train_positive)
+        return f"No reliable estimate: {n} positive cases"
+    ratio = score.probability / score.prevalence if score.prevalence else float("nan")
+    times = f"{ratio:.1f} × average" if ratio < 9.95 else f"{ratio:.0f} × average"
+    return f"higher than {score.percentile:.0f} % of the cohort · {times}"
+
+
+def figure(scores: Sequence[TaskScore], scale: str, chosen: str | None) -> go.Figure:
+    """Draw one row a score: name and words on the left, the scale in the middle, the numbers on the right.
+
+    Args:
+        scores: from the top down.
+        scale: "Percent" or "Log-odds".
+        chosen: key of the head whose evidence is shown, set off by a band.
+    """
+    rows = list(range(len(scores)))
+    known = [(row, score) for row, score in zip(rows, scores, strict=True) if score.reliable]
+    place = (lambda p: float(p)) if scale == "Percent" else _log_odds
+    chart = charts.figure(ROW * len(scores) + 34, dragmode=False, margin={"l": 250, "r": 126, "t": 4, "b": 30})
+    for row, score in known:
+        lower, upper = score.interval
+        chart.add_trace(
+            go.Scatter(
+                x=[place(lower), place(upper)],
+                y=[row, row],
+                mode="lines",
+                line={"color": charts.BLUE, "width": 7},
+                opacity=0.35,
+                hoverinfo="skip",
+            )
+        )
+    chart.add_trace(
+        go.Scatter(
+            x=[place(score.prevalence) for _, score in known],
+            y=[row for row, _ in known],
+            mode="markers",
+            marker={"symbol": "line-ns", "size": 22, "line": {"width": 2, "color": charts.SLATE}},
+            name="Cohort average",
+            customdata=[percent(score.prevalence) for _, score in known],
+            hovertemplate="cohort average %{customdata}<extra></extra>",
+        )
+    )
+    chart.add_trace(
+        go.Scatter(
+            x=[place(score.probability) for _, score in known],
+            y=[row for row, _ in known],
+            mode="markers",
+            marker={"symbol": "diamond", "size": 13, "color": charts.BLUE},
+            name="This patient",
+            customdata=[[key_of(score), f"{score.natural_frequency}.", _basis(score)] for _, score in known],
+            hovertemplate="%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
+        )
+    )
+    for row, score in zip(rows, scores, strict=True):
+        chart.add_annotation(
+            x=0,
+            xref="paper",
+            xshift=-10,
+            y=row,
+            xanchor="right",
+            align="right",
+            showarrow=False,
+            text=f"<b>{score.name}</b><br><span style='font-size:11px'>{words(score)}</span>",
+        )
+        if score.reliable:
+            lower, upper = score.interval
+            chart.add_annotation(
+                x=1,
+                xref="paper",
+                xshift=10,
+                y=row,
+                xanchor="left",
+                align="left",
+                showarrow=False,
+                text=f"<b>{percent(score.probability)}</b> ({percent(lower)[:-2]}–{percent(upper)[:-2]})"
+                f"<br><span style='font-size:11px'>average {percent(score.prevalence)}</span>",
+            )
+        if key_of(score) == chosen:
+            chart.add_hrect(y0=row - 0.5, y1=row + 0.5, fillcolor=charts.FAINT, line_width=0, layer="below")
+    ticks = TICKS[scale]
+    edges = (-0.02, 1.02) if scale == "Percent" else (_log_odds(_LOWEST), _log_odds(0.995))
+    chart.update_xaxes(
+        range=edges,
+        tickvals=[place(tick) for tick in ticks],
+        ticktext=[f"{100 * tick:g} %" for tick in ticks],
+        fixedrange=True,
+    )
+    chart.update_yaxes(range=[len(scores) - 0.5, -0.5], showticklabels=False, showgrid=False, fixedrange=True)
+    return chart
+
+
+def alt(group: str, scores: Sequence[TaskScore]) -> str:
+    """Say in words what the figure of a group shows."""
+    parts = [
+        f"{score.name} {percent(score.probability)}, average {percent(score.prevalence)}"
+        if score.reliable
+        else f"{score.name}: no reliable estimate"
+        for score in scores
+    ]
+    return f"{group}: " + "; ".join(parts) + "."
+
+
+def _basis(score: TaskScore) -> str:
+    """Say what stands behind a score."""
+    lower, upper = score.interval
+    digits = "rare outcome, counted in 1,000" if score.prevalence < RARE else "counted in 100"
+    return (
+        f"95 % interval of the calibration {percent(lower)} to {percent(upper)}; "
+        f"{score.n_positive:,} of {score.n:,} held-out cases positive; {digits}"
+    )
+
+
+def _log_odds(probability: float) -> float:
+    p = min(max(float(probability), _LOWEST), 0.995)
+    return float(np.log(p / (1 - p)))

@@ -1,0 +1,78 @@
+"""Scores of a patient for the page: the encoder, the heads, the queue, and a cache that cannot mix up patients."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import streamlit as st
+
+from core.embedding.cached import embed_texts
+from core.risk.heads import Head
+from core.risk.records import options_of, record_at, takes_instruction
+from core.risk.score import TaskScore, score_text
+from core.settings import get_settings
+from pages.shared import audit, queue, resources
+from pages.shared.patients.chart import Patient
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of one record, and the text that was read."""
+
+    text: str
+    tokens: int
+    scores: tuple[TaskScore, ...]
+
+    def of(self, key: str) -> TaskScore:
+        """Return the score of a head by its key."""
+        return next(score for score in self.scores if key_of(score) == key)
+
+
+def key_of(score: TaskScore) -> str:
+    """Return the key of the head behind a score."""
+    return score.task if score.label is None else f"{score.task}.{score.label.lower().replace(' ', '_')}"
+
+
+def heads_of(encoder_name: str) -> dict[str, Head]:
+    """Return the heads of an encoder; none is a MissingError that says how to make them."""
+    return resources.heads(encoder_name)
+
+
+def scored(patient: Patient, encoder_name: str | None = None) -> Scored:
+    """Return the scores of the patient as of the chosen time, from the cache or through the queue.
+
+    Raises:
+        MissingError: the encoder's weights or heads are not there.
+        InputError: the heads were trained on other features.
+    """
+    name = encoder_name or get_settings().encoder
+    heads = heads_of(name)
+    versions = ",".join(head.version for head in heads.values())
+    audit.record("score", patient.subject_id, page="risk", encoder=name)
+    return _scored(
+        str(patient.dataset.path), patient.subject_id, patient.at, name, versions, _patient=patient, _heads=heads
+    )
+
+
+@st.cache_data(show_spinner=False, max_entries=512)
+def _scored(
+    path: str,
+    subject_id: int,
+    at: datetime,
+    encoder_name: str,
+    versions: str,
+    _patient: Patient,
+    _heads: dict[str, Head],
+) -> Scored:
+    options = options_of(next(iter(_heads.values())).identity)
+    text = record_at(_patient.dataset, subject_id, at, options).text
+    shared = resources.encoder(encoder_name)
+    cache = resources.embedding_cache()
+
+    def work(progress) -> Scored:
+        with shared.use() as encoder:
+            if not takes_instruction(encoder):
+                embed_texts(encoder, [text], None, cache, progress)
+            scores = score_text(text, at, encoder, _heads, cache, options)
+            return Scored(text, encoder.count_tokens(text), tuple(scores))
+
+    return queue.run("Embedding the record", work)

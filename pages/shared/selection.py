@@ -1,0 +1,146 @@
+"""What is being looked at: dataset, subject, time, and whether times are shown as calendar dates.
+
+Patients and Risk share it. A link carries it (``?dataset=...&subject=...&at=...&times=relative``), and the session
+keeps it from page to page, because Streamlit empties the address when the page changes.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import streamlit as st
+
+from core.ehr.relative_time import Clock
+from core.ehr.store import Dataset
+from core.errors import InputError
+from core.privacy import load_key, pseudonym
+from core.settings import get_settings
+from pages.shared import resources, url
+
+_STATE = "_selection"
+_RELATIVE = "_relative_times"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The choice of the session. ``subject`` and ``at`` are None until something is chosen."""
+
+    dataset: str
+    subject: int | None = None
+    at: datetime | None = None
+
+
+def current() -> Selection:
+    """Return the selection: from the address where it names one, else what the session had.
+
+    Raises:
+        InputError: the address names a dataset or a subject id that cannot be.
+    """
+    folders = resources.dataset_folders()
+    kept: Selection | None = st.session_state.get(_STATE)
+    name = url.read("dataset") or (kept.dataset if kept else next(iter(folders)))
+    if name not in folders:
+        raise InputError(
+            f"this link names the dataset {name}, which is not offered here", "choose one in the side bar"
+        )
+    if kept is None or kept.dataset != name:
+        kept = Selection(name)
+    if url.read("times") == "relative":
+        st.session_state[_RELATIVE] = True
+    subject = url.read("subject")
+    if subject:
+        if not subject.isdecimal():
+            raise InputError("this link names no subject id", "open a patient from the list")
+        if int(subject) != kept.subject:
+            kept = Selection(name, int(subject))
+    st.session_state[_STATE] = kept
+    return kept
+
+
+def time_of_link(clock: Clock) -> datetime | None:
+    """Return the time that the address names, if it names one.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    text = url.read("at")
+    return clock.from_address(text) if text else None
+
+
+def choose(subject: int | None = None, at: datetime | None = None) -> None:
+    """Select a subject (None: go back to the list) and a time; the address follows."""
+    kept: Selection = st.session_state[_STATE]
+    st.session_state[_STATE] = replace(kept, subject=subject, at=at)
+    url.write(subject=subject, at=None)
+
+
+def remember(subject: int | None, at: datetime | None) -> None:
+    """Keep the time that was found for the selected subject; nothing is drawn again."""
+    st.session_state[_STATE] = replace(st.session_state[_STATE], subject=subject, at=at)
+
+
+def choose_dataset(name: str) -> None:
+    """Select a dataset and forget the subject of the one before."""
+    st.session_state[_STATE] = Selection(name)
+    url.write(dataset=name, subject=None, at=None)
+
+
+def write_address(chosen: Selection, clock: Clock | None = None) -> None:
+    """Make the address a link to ``chosen``."""
+    url.write(
+        dataset=chosen.dataset,
+        subject=chosen.subject,
+        at=clock.address(chosen.at) if clock and chosen.at else None,
+        times="relative" if relative_times() else None,
+    )
+
+
+def relative_times() -> bool:
+    """Return whether calendar dates are hidden in this session."""
+    return bool(st.session_state.get(_RELATIVE, False))
+
+
+def side_bar() -> None:
+    """Draw what concerns every record: the dataset (where there are several) and the relative-time switch."""
+    folders = list(resources.dataset_folders())
+    chosen = current()
+
+    def change_dataset() -> None:
+        choose_dataset(st.session_state["choose-dataset"])
+
+    def change_times() -> None:
+        st.session_state[_RELATIVE] = st.session_state["choose-relative"]
+
+    with st.sidebar:
+        if len(folders) > 1:
+            st.session_state["choose-dataset"] = chosen.dataset
+            st.selectbox("Dataset", folders, key="choose-dataset", on_change=change_dataset)
+        st.session_state["choose-relative"] = relative_times()
+        st.toggle(
+            "Hide calendar dates",
+            key="choose-relative",
+            on_change=change_times,
+            help="Show ages and day counts in place of dates: in texts, axes, tables, downloads and the address.",
+        )
+
+
+def clock_of(dataset: Dataset, subject_id: int) -> Clock:
+    """Return how the times of a subject are shown in this session.
+
+    Raises:
+        InputError: the subject is not in the dataset.
+    """
+    at = dataset.index.find(subject_id)
+    if at is None:
+        raise InputError(f"subject {subject_id} is not in {dataset.name}", "open a patient from the list")
+    birth, first = dataset.index.table.select("birth", "first").row(at)
+    return Clock(relative_times(), birth or first or datetime(1900, 1, 1), from_birth=birth is not None)
+
+
+@st.cache_resource(show_spinner=False)
+def _key() -> bytes:
+    return load_key(get_settings())
+
+
+def alias(subject_id: int) -> str:
+    """Return the pseudonym under which this installation shows a subject."""
+    return pseudonym(subject_id, _key())
