@@ -1,0 +1,141 @@
+"""Attribution, trajectory, sensitivity, what-if: evidence for a score, against direct computation."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+
+from core.ehr.markdown import SerializationOptions, serialize
+from core.embedding.cache import EmbeddingCache
+from core.errors import InputError
+from core.risk.attribution import neutral_rewrites, section_attribution
+from core.risk.score import score_subject, score_text
+from core.risk.sensitivity import sensitivity
+from core.risk.trajectory import trajectory
+from core.risk.whatif import AddEvent, RemoveCode, RemoveEvent, SetValue, apply_edits, what_if
+
+AT = datetime(2022, 9, 1)
+
+
+def one(heads, key="guo_los"):
+    return {key: heads[key]}
+
+
+def test_attribution_is_the_difference_of_two_scores(dataset, encoder, heads):
+    got = section_attribution(dataset, 7, AT, encoder, one(heads))["guo_los"]
+    events = dataset.events(7)
+    whole = score_subject(dataset, 7, AT, encoder, one(heads))[0].log_odds
+    assert got.log_odds == pytest.approx(whole, abs=1e-9)
+    for effect in got.effects:
+        for changes, value in (
+            ({"drop": (effect.section,)}, effect.without),
+            ({"keep": (effect.section,)}, effect.only),
+        ):
+            text = serialize(events, AT, dataset.vocabulary, SerializationOptions(**changes)).text
+            direct = score_text(text, AT, encoder, one(heads), options=SerializationOptions())[0].log_odds
+            assert value == pytest.approx(direct - whole, abs=1e-6)
+    assert got.noise >= 0
+    assert any(effect.section == "visit_details" and effect.without != 0 for effect in got.effects)
+
+
+def test_attribution_embeds_each_distinct_chunk_once(dataset, heads, encoder, tmp_path):
+    cache = EmbeddingCache(tmp_path / "c.sqlite", 10**8)
+    score_subject(dataset, 7, AT, encoder, one(heads), cache=cache)
+    before = encoder.pieces_embedded
+    section_attribution(dataset, 7, AT, encoder, one(heads), cache)
+    assert encoder.pieces_embedded - before < 10  # the lines are those of the record
+    before = encoder.pieces_embedded
+    section_attribution(dataset, 7, AT, encoder, one(heads, "guo_icu"), cache)
+    assert encoder.pieces_embedded == before
+
+
+def test_neutral_rewrites_hold_the_same_lines(dataset):
+    record = serialize(dataset.events(7), AT, dataset.vocabulary, SerializationOptions())
+    rewrites = neutral_rewrites(record)
+    assert rewrites
+    for text in rewrites:
+        assert text != record.text and sorted(text.split("\n")) == sorted(record.text.split("\n"))
+
+
+def test_trajectory_ends_at_the_time_and_never_passes_it(dataset, encoder, heads):
+    times = [AT - timedelta(days=days) for days in (900, 500, 100)] + [AT + timedelta(days=5)]
+    points = trajectory(dataset, 7, AT, times, encoder, one(heads))
+    assert [point.at for point in points] == [*sorted(times[:3]), AT]
+    assert [point.current for point in points] == [False, False, False, True]
+    for point in points:
+        direct = score_subject(dataset, 7, point.at, encoder, one(heads))[0]
+        assert point.scores[0].probability == pytest.approx(direct.probability, abs=1e-6)
+    assert len(trajectory(dataset, 7, AT, times, encoder, one(heads), max_points=2)) == 2
+
+
+def test_sensitivity_to_lookback_and_instruction(dataset, encoder, heads):
+    variants = {(v.kind, v.name): v for v in sensitivity(dataset, 7, AT, encoder, heads["guo_los"])}
+    assert variants["lookback", "whole record"].change == pytest.approx(0, abs=1e-9)
+    short = replace(SerializationOptions(), lookback=timedelta(days=365))
+    text = serialize(dataset.events(7), AT, dataset.vocabulary, short).text
+    direct = score_text(text, AT, encoder, one(heads), options=SerializationOptions())[0]
+    assert variants["lookback", "1 year"].score.probability == pytest.approx(direct.probability, abs=1e-9)
+    assert variants["instruction", "empty"].score is None and "no instruction" in variants["instruction", "empty"].note
+
+
+def test_what_if_changes_text_and_score(dataset, encoder, heads):
+    events = dataset.events(7)
+    code = next(code for code in events["code"] if code.startswith("ICD10CM/X"))
+    result = what_if(dataset, 7, AT, [RemoveCode(code)], encoder, heads)
+    assert result.text_changed and "Simulation" in result.notice
+    word = dataset.vocabulary.describe(code)
+    assert word in result.before and word not in result.after
+    assert any(real.probability != simulated.probability for real, simulated in result.scores.values())
+    assert len(result.scores) == len(heads)
+
+
+def test_edits_do_what_they_say(dataset):
+    events = dataset.events(7)
+    lab = events.filter(events["code"] == "LOINC/2951-2")
+    row, visit = int(lab["row"][0]), lab["time"][0]
+    edited = apply_edits(events, [SetValue(row, 99.0)])
+    assert edited.filter(edited["row"] == row)["numeric_value"][0] == 99
+    assert apply_edits(events, [RemoveEvent(row)]).height == events.height - 1
+    added = apply_edits(events, [AddEvent("ICD10CM/X00", visit)])
+    assert added.height == events.height + 1 and added["time"].is_sorted(nulls_last=False)
+    new = added.filter(added["row"] == added["row"].max())
+    assert new["code"][0] == "ICD10CM/X00" and new["time"][0] == visit
+    assert dataset.events(7).equals(events)  # the original is as it was
+
+
+def test_edits_that_cannot_be_made_are_named(dataset):
+    events = dataset.events(7)
+    code_row = int(events.filter(events["code"].str.starts_with("ICD"))["row"][0])
+    for edit, words in (
+        (SetValue(10**6, 1.0), "no event"),
+        (SetValue(code_row, 1.0), "no numeric value"),
+        (SetValue(int(events.filter(events["code"] == "LOINC/2951-2")["row"][0]), float("nan")), "finite"),
+        (RemoveEvent(10**6), "no event"),
+        (RemoveCode("X/1"), "has no X/1"),
+        (AddEvent(" ", AT), "empty"),
+    ):
+        with pytest.raises(InputError, match=words):
+            apply_edits(events, [edit])
+
+
+def test_an_edit_after_the_prediction_time_changes_nothing(dataset, encoder, heads):
+    late = AddEvent("ICD10CM/X00", AT + timedelta(days=1))
+    result = what_if(dataset, 7, AT, [late], encoder, one(heads))
+    real, simulated = result.scores["guo_los"]
+    assert not result.text_changed and real.probability == simulated.probability
+
+
+def test_no_task_is_an_error_not_an_empty_page(dataset, encoder):
+    for call in (
+        lambda: section_attribution(dataset, 7, AT, encoder, {}),
+        lambda: trajectory(dataset, 7, AT, [], encoder, {}),
+        lambda: what_if(dataset, 7, AT, [], encoder, {}),
+    ):
+        with pytest.raises(InputError, match="no task"):
+            call()
+
+
+def test_log_odds_add_up_over_sections_for_a_linear_encoder(dataset, encoder, heads):
+    effects = section_attribution(dataset, 7, AT, encoder, one(heads))["guo_los"].effects
+    assert np.isfinite([effect.only for effect in effects]).all()

@@ -1,0 +1,157 @@
+"""Thresholds, neighbours, subgroups, the map: against counting and naive versions."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.decomposition import PCA
+
+from core.errors import InputError, MissingError
+from core.risk.embedding_map import embedding_map, has_umap
+from core.risk.neighbours import NeighbourPool, load_pool, nearest, save_pool
+from core.risk.subgroups import row_attributes, sex_of, subgroup_table
+from core.risk.subtasks import SUBTASK_BY_KEY
+from core.risk.thresholds import threshold_for_alert_rate, threshold_table
+
+
+def cohort(n=300, seed=0):
+    rng = np.random.default_rng(seed)
+    probability = np.round(rng.random(n), 2)
+    return (rng.random(n) < probability * 0.5).astype(int), probability
+
+
+def test_thresholds_equal_counting():
+    target, probability = cohort()
+    for row in threshold_table(target, probability, np.array([0, 0.1, 0.5, 0.77, 1.0])):
+        alert = probability >= row.threshold
+        assert row.true_positives == (alert & (target == 1)).sum()
+        assert row.false_positives == (alert & (target == 0)).sum()
+        assert row.true_negatives == (~alert & (target == 0)).sum()
+        assert row.alerts_per_100 == pytest.approx(100 * alert.mean())
+        if alert.any():
+            assert row.ppv == pytest.approx(target[alert].mean())
+        if not alert.all():
+            assert row.npv == pytest.approx(1 - target[~alert].mean())
+    none = threshold_table(target, probability * 0.5, np.array([0.9]))[0]
+    assert none.ppv is None and none.alerts_per_100 == 0
+    with pytest.raises(InputError):
+        threshold_table(target, probability, np.array([1.5]))
+
+
+@pytest.mark.parametrize("rate", [0, 1, 5, 33, 99, 100])
+def test_alert_rate_is_never_exceeded_and_as_high_as_ties_allow(rate):
+    _, probability = cohort()
+    threshold = threshold_for_alert_rate(probability, rate)
+    share = (probability >= threshold).mean()
+    if threshold <= probability.max():
+        assert share <= rate / 100 + 1e-12
+    lower = probability[probability < threshold]
+    if len(lower) and rate < 100:
+        assert (probability >= lower.max()).mean() > rate / 100
+
+
+def pool(n=200, d=16, seed=0):
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(n, d)).astype(np.float32)
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    time = np.datetime64("2020-01-01", "us") + np.arange(n) * np.timedelta64(1, "D")
+    return NeighbourPool(matrix, np.arange(n) // 3, time, rng.integers(-1, 2, (n, len(SUBTASK_BY_KEY)), dtype=np.int8))
+
+
+def test_neighbours_equal_the_naive_search():
+    records, key = pool(), "chexpert.edema"
+    query = records.matrix[10] + 0.1
+    got = nearest(records, query, key, subject_id=3)
+    naive, seen = [], set()
+    cosine = records.matrix @ query / np.linalg.norm(query)
+    for i in np.argsort(-cosine):
+        if records.outcomes(key)[i] >= 0 and records.subject[i] != 3 and records.subject[i] not in seen:
+            seen.add(records.subject[i])
+            naive.append((int(records.subject[i]), pytest.approx(float(cosine[i]), abs=1e-6)))
+    assert [(n.subject_id, n.similarity) for n in got] == naive[:10]
+    assert all(n.subject_id != 3 for n in got)
+
+
+def test_the_patient_is_never_a_neighbour_of_itself():
+    records = pool()
+    for i in range(0, 200, 17):
+        found = nearest(records, records.matrix[i], "guo_los", subject_id=int(records.subject[i]), count=50)
+        assert int(records.subject[i]) not in {n.subject_id for n in found}
+
+
+def test_the_pool_survives_the_disk_and_damage_is_named(tmp_path):
+    records = pool()
+    save_pool(records, tmp_path)
+    loaded = load_pool(tmp_path)
+    assert (loaded.subject == records.subject).all() and (loaded.time == records.time).all()
+    assert np.abs(loaded.matrix.astype(np.float32) - records.matrix).max() < 1e-3
+    (tmp_path / "neighbours.npz").write_bytes(b"x")
+    with pytest.raises(InputError, match="cannot be read"):
+        load_pool(tmp_path)
+    with pytest.raises(MissingError, match="train-heads"):
+        load_pool(tmp_path / "none")
+    with pytest.raises(InputError, match="dimensions"):
+        nearest(records, np.ones(3), "guo_los")
+
+
+def test_small_cells_are_suppressed_and_others_counted():
+    target, probability = cohort(400)
+    subject = np.arange(400) // 2
+    groups = {"sex": ["female"] * 200 + ["male"] * 184 + ["unknown"] * 16}
+    rows = {row.group: row for row in subgroup_table(target, probability, subject, groups, threshold=0.5)}
+    assert rows["unknown"].suppressed and rows["unknown"].n is None and rows["unknown"].auroc is None
+    female = rows["female"]
+    assert (female.n, female.patients, female.positives) == (200, 100, target[:200].sum())
+    assert female.missed == pytest.approx((probability[:200][target[:200] == 1] < 0.5).mean())
+    assert female.auroc.lower <= female.auroc.value <= female.auroc.upper
+
+
+def test_a_cell_with_few_positives_has_no_metrics():
+    target = np.zeros(100, int)
+    target[:5] = 1
+    row = subgroup_table(target, np.linspace(0, 1, 100), np.arange(100), {"sex": ["female"] * 100})[0]
+    assert not row.suppressed and row.positives == 5 and row.auroc is None and row.missed is None
+
+
+def test_attributes_come_from_the_past_only():
+    at = datetime(2020, 1, 1)
+    events = pl.DataFrame(
+        {
+            "time": [None, datetime(1950, 1, 2), at, at + timedelta(days=1)],
+            "code": ["Gender/F", "MEDS_BIRTH", "X/1", "X/2"],
+        }
+    )
+    got = row_attributes(events, at)
+    assert (got.sex, got.age_band, got.record_length) == ("female", "60 to 74 years", "0 to 99 events")
+
+
+@pytest.mark.parametrize(
+    "code,sex",
+    [
+        ("Gender/F", "female"),
+        ("GENDER//MALE", "male"),
+        ("Gender/8532", "female"),
+        ("SNOMED/248153007", "male"),
+        ("Gender/other", None),
+        ("SNOMED/1", None),
+    ],
+)
+def test_codes_of_sex(code, sex):
+    assert sex_of(code) == sex
+
+
+def test_pca_equals_scikit_learn_up_to_sign_and_places_new_points():
+    matrix = np.random.default_rng(0).normal(size=(60, 10)) @ np.diag(np.arange(10, 0, -1))
+    got, peer = embedding_map(matrix), PCA(2).fit(matrix)
+    assert np.abs(np.abs(got.points) - np.abs(peer.transform(matrix))).max() < 1e-4
+    assert got.explained == pytest.approx(peer.explained_variance_ratio_.sum())
+    assert np.abs(got.place(matrix[:3]) - got.points[:3]).max() < 1e-4
+
+
+def test_a_map_says_what_it_lacks():
+    with pytest.raises(InputError, match="at least 3"):
+        embedding_map(np.zeros((2, 4)))
+    if not has_umap():
+        with pytest.raises(MissingError, match="umap-learn"):
+            embedding_map(np.zeros((5, 4)), "umap")
