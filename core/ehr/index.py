@@ -24,6 +24,12 @@ INDEX_VERSION = 1
 EARLIEST, LATEST = pl.datetime(1850, 1, 1), pl.datetime(2300, 1, 1)
 """Times outside of these are a source's null marks (0001-01-01, 9999-12-31); de-identified data lies within."""
 
+DAMAGE = (OSError, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What reading a damaged Parquet file can raise; Polars panics on some damage, past ``Exception``."""
+
+PLACE = ("shard", "start", "length", "n_events")
+"""Columns of the index that say where a subject lies."""
+
 _DEMOGRAPHIC = r"(?i)^(gender|sex|race|ethnicity)/"
 _SEX = r"(?i)^(?:gender|sex)/+(?:snomed/)?(m|f|248153007|248152002)"
 
@@ -58,6 +64,11 @@ class SubjectIndex:
         """Row of the subject in ``table``, or None."""
         at = int(np.searchsorted(self.subject_ids, subject_id))
         return at if at < len(self.subject_ids) and self.subject_ids[at] == subject_id else None
+
+    def locate(self, at: int) -> tuple[int, int, int, int]:
+        """``shard``, ``start``, ``length`` and ``n_events`` of a row of ``table``."""
+        shard, start, length, n_events = (self.table[name][at] for name in PLACE)
+        return shard, start, length, n_events
 
 
 def list_shards(folder: Path) -> tuple[Shard, ...]:
@@ -125,7 +136,7 @@ def _index_shard(folder: Path, number: int, shard: Shard) -> pl.DataFrame:
     )
     try:
         table = rows.collect(engine="streaming")
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except DAMAGE as error:
         raise unreadable(path, error) from error
     return table.select(
         "subject_id",
@@ -152,7 +163,7 @@ def check_columns(path: Path) -> pa.Schema:
     """
     try:
         schema = pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
+    except DAMAGE as error:
         raise unreadable(path, error) from error
     missing = [name for name in ("subject_id", "time", "code") if name not in schema.names]
     if missing:

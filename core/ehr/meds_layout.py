@@ -16,6 +16,7 @@ from pathlib import Path
 
 import meds
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
@@ -34,12 +35,27 @@ EVENT_SCHEMA: dict[str, pl.DataType] = {
 }
 """Columns of an event file as Chartlight writes it. ``time`` is null for static events."""
 
+_ARROW_SCHEMA = pa.schema(
+    [
+        pa.field("subject_id", pa.int64()),
+        pa.field("time", pa.timestamp("us")),
+        pa.field("code", pa.string()),
+        pa.field("numeric_value", pa.float32()),
+        pa.field("text_value", pa.large_string()),
+        pa.field("unit", pa.string()),
+        pa.field("end", pa.timestamp("us")),
+        pa.field("visit_id", pa.int64()),
+        pa.field("table", pa.string()),
+    ]
+)
+"""The same in Arrow's types: the ``meds`` package tells string from large_string."""
+
 SPLITS = (meds.train_split, meds.tuning_split, meds.held_out_split)
 BIRTH_CODES = (meds.birth_code, "SNOMED/3950001")
 """Codes that mark birth: the MEDS one, and the one that OMOP and EHRSHOT data carry."""
 DEATH_CODES = (meds.death_code, "SNOMED/419620001", "Death Type/OMOP generated")
 
-ROW_GROUP_SIZE = 32_768
+ROW_GROUP_SIZE = 16_384
 """Rows per Parquet row group: small, because a row group is the least that opening one subject has to decode."""
 SHARD_ROWS = 2_000_000
 """Rows after which a new event file is begun."""
@@ -55,7 +71,8 @@ def write_events(folder: Path, shard: int, events: pl.DataFrame) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in EVENT_SCHEMA.items() if name not in events.columns]
     frame = events.lazy().with_columns(missing).select([pl.col(n).cast(t) for n, t in EVENT_SCHEMA.items()]).collect()
-    frame.write_parquet(path, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_SIZE, statistics=True)
+    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(_ARROW_SCHEMA)
+    pq.write_table(table, path, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_SIZE)
     return path
 
 

@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from core.ehr.index import (
+    DAMAGE,
     EARLIEST,
     LATEST,
     PLACE,
@@ -33,6 +34,7 @@ from core.progress import Progress
 
 _TYPES = {name: dtype for name, dtype in EVENT_SCHEMA.items() if name != "subject_id"}
 _SPAN = (datetime(1850, 1, 1), datetime(2299, 12, 31, 23, 59, 59, 999999))
+_SPAN_US = tuple(int((limit - datetime(1970, 1, 1)).total_seconds()) * 1_000_000 for limit in _SPAN)
 _IS_EVENT = pl.col("code").is_not_null() & (
     pl.col("time").is_null() | ((pl.col("time") >= EARLIEST) & (pl.col("time") < LATEST))
 )
@@ -173,7 +175,7 @@ class Dataset:
             if path.stat().st_mtime_ns != known.mtime_ns:
                 raise InputError(f"{self.name} changed on disk after it was opened", "open the dataset again")
             return _tidy(_scan_events(path, known.mtime_ns).slice(start, length).collect(), n_events)
-        except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        except DAMAGE as error:
             raise unreadable(path, error) from error
 
 
@@ -245,8 +247,9 @@ def _tidy(frame: pl.DataFrame, n_events: int) -> pl.DataFrame:
     if not frame["numeric_value"].is_finite().all():
         numeric = pl.col("numeric_value")
         frame = frame.with_columns(pl.when(numeric.is_finite()).then(numeric).alias("numeric_value"))
-    earliest, latest = frame["end"].min(), frame["end"].max()
-    if earliest is not None and (earliest < _SPAN[0] or latest > _SPAN[1]):
+    ends = frame["end"].to_physical()  # as integers: a damaged or foreign time may be beyond Python's datetime
+    earliest, latest = ends.min(), ends.max()
+    if earliest is not None and (earliest < _SPAN_US[0] or latest > _SPAN_US[1]):
         frame = frame.with_columns(pl.when(pl.col("end").is_between(*_SPAN)).then("end").alias("end"))
     frame = rebuild_visits(frame)
     return frame.insert_column(0, pl.int_range(frame.height, dtype=pl.Int64, eager=True).alias("row"))

@@ -95,16 +95,20 @@ class TableFile:
     ) -> Iterator[pl.DataFrame]:
         with self.open() as handle:
             head = handle.read(1 << 16)
-        if not head.strip():
-            raise InputError(f"{self.name} is empty", "copy it again from its source")
         header, delimiter = sniff(head, self.name)
         names = _match(header, required, optional, self.name)
 
+        unclosed: list[str] = []
+
         def skip(row: pa_csv.InvalidRow) -> str:
             rejected[MALFORMED] += 1
+            if "\n" in row.text.strip():  # not one row: an open quote has swallowed the rows after it
+                unclosed.append(row.text)
             return "skip"
 
         with self.open() as handle:
+            if not _has_rows(head):
+                return
             reader = pa_csv.open_csv(
                 pa.PythonFile(_Counted(handle, position), mode="r"),
                 read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES, column_names=header, skip_rows=1),
@@ -124,15 +128,24 @@ class TableFile:
                 ),
             )
             for batch in reader:
+                if unclosed:
+                    break
                 yield _select(cast(pl.DataFrame, pl.from_arrow(batch)), names, required, optional)
+        if unclosed:
+            raise InputError(
+                f"{self.name} has a quote that is never closed, in the row that begins {unclosed[0][:60]!r}",
+                'write a quote inside a text as two quotes (""), or export it again',
+            )
 
 
 def sniff(head: bytes, name: str) -> tuple[list[str], str]:
     """Column names (as in the file) and delimiter from the first bytes of delimited text.
 
     Raises:
-        InputError: this is not text with a header.
+        InputError: this is empty or not text with a header.
     """
+    if not head.strip():
+        raise InputError(f"{name} is empty", "copy it again from its source")
     try:
         first = head.decode("utf-8-sig", errors="strict" if len(head) < 1 << 16 else "ignore").splitlines()[0]
     except UnicodeDecodeError:
@@ -143,6 +156,11 @@ def sniff(head: bytes, name: str) -> tuple[list[str], str]:
     header = next(csv.reader([first], delimiter=delimiter)) if delimiter != "\t" else first.split("\t")
     header = [column.strip() or f"_unnamed_{i}" for i, column in enumerate(header)]
     return header, delimiter
+
+
+def _has_rows(head: bytes) -> bool:
+    """Whether anything follows the header line."""
+    return len(head) >= 1 << 16 or len(head.strip().splitlines()) > 1
 
 
 def _match(have: Sequence[str], required: Sequence[str], optional: Sequence[str], name: str) -> dict[str, str]:
@@ -176,11 +194,14 @@ def _damage_named(name: str) -> Iterator[None]:
         EOFError,
         gzip.BadGzipFile,
         pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
     )
     try:
         yield
     except damaged as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        if "invalid UTF8" in reason:
+            raise InputError(f"{name} is not UTF-8 text ({reason})", "export it as UTF-8 CSV") from error
         raise InputError(f"{name} is damaged or cut short ({reason})", "copy it again from its source") from error
 
 
@@ -290,7 +311,7 @@ def _zip_tables(archive: zipfile.ZipFile, source: Path, scratch: Path) -> dict[s
 
 
 def _check_once(tables: dict[str, list[TableFile]], source: str) -> None:
-    """Two files of one table are parts only in a folder of its name; elsewhere one is a copy, and rows would double."""
+    """Files of one table are parts only in a folder of its name; elsewhere one is a copy, and rows would double."""
     for name, files in tables.items():
         if name not in OMOP_TABLES or len(files) < 2:
             continue
