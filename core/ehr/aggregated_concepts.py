@@ -31,6 +31,7 @@ class Concept:
         normal_by_sex: normal ranges of ``corrected`` by sex, "M" and "F".
         molar_mass: g/mol of what is measured, for conversions between mass and amount.
         valence: charge number, for mEq; None where mEq makes no sense.
+        unit_by_code: unit that a code implies where the event names none and it is not the concept's.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Concept:
     normal_by_sex: tuple[tuple[str, Range], ...] = ()
     molar_mass: float | None = None
     valence: int | None = None
+    unit_by_code: tuple[tuple[str, str], ...] = ()
 
     def normal_range(self, profile: str, sex: str | None = None) -> Range | None:
         """Normal range under ``profile`` for ``sex`` ("M", "F" or None for unknown)."""
@@ -161,7 +163,17 @@ CONCEPTS: tuple[Concept, ...] = (
         molar_mass=40.078,
         valence=2,
     ),
-    Concept("Glucose", _LAB, _GLUCOSE, (10, 1000), (70, 100), "mg/dL", 0, molar_mass=180.156),
+    Concept(
+        "Glucose",
+        _LAB,
+        _GLUCOSE,
+        (10, 1000),
+        (70, 100),
+        "mg/dL",
+        0,
+        molar_mass=180.156,
+        unit_by_code=(("LOINC/14749-6", "mmol/L"),),
+    ),
     Concept(
         "Urea nitrogen",
         _LAB,

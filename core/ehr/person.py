@@ -51,7 +51,7 @@ def age_text(chart: Chart, now: int) -> str:
 def read_person(chart: Chart, inside: np.ndarray, now: int) -> Person:
     """Find the demographics among the events ``inside``.
 
-    Under ``corrected`` these are birth and all sex, race and ethnicity events. The paper's code takes what comes first;
+    Under ``corrected`` these are birth and all sex, race and ethnicity events. The paper takes what comes first;
     of that only the overwritten event is set here, the rest by
     :func:`paper_demographics`.
     """

@@ -135,11 +135,10 @@ _COUNTS = {  # the word before "/uL" and the like
     "millions": 1e6,
     "bil": 1e9,
     "billion": 1e9,
-    "g": 1e9,
     "giga": 1e9,
-    "t": 1e12,
     "tera": 1e12,
 }
+_SI_COUNTS = {"G/L": (1e9, "1/liter"), "T/L": (1e12, "1/liter")}  # only in capitals: g/L is a mass
 _VOLUMES = {
     "ul": "microliter",
     "mcl": "microliter",
@@ -205,7 +204,7 @@ def _parse(unit: str, concept: Concept) -> tuple[float, str] | None:
         pint_unit = _TEMPERATURES.get(text) or _SPELLINGS.get(text)
         return (1.0, pint_unit) if pint_unit else None
     if concept.unit.startswith("10^"):
-        return _parse_count(text)
+        return _SI_COUNTS.get(unit.strip()) or _parse_count(text)
     if text in _SPELLINGS:
         return 1.0, _SPELLINGS[text]
     match = _CONCENTRATION.match(text)

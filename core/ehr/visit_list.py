@@ -23,6 +23,8 @@ class VisitList:
         by_visit: dict[int, int] = {}  # of several events of a visit the last one counts, in the first one's place
         for i in openings.tolist():
             number = int(chart.visit[i])
+            if chart.corrected and number in by_visit and chart.tables[i] == "visit_detail":
+                continue  # a part of the visit, for instance its time on a ward
             # Without an id the paper makes one visit of them all, which takes every event without a visit.
             by_visit[-i - 1 if chart.corrected and number == 0 else number] = i
         numbers, events = list(by_visit), list(by_visit.values())

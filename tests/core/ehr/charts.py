@@ -1,6 +1,7 @@
 """Charts for tests: frames in the form of ``Dataset.events``, drawn ones for hypothesis, and the shared sample."""
 
 import csv
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -80,10 +81,9 @@ _values = st.one_of(
     st.none(),
     st.sampled_from([0.0, -0.001, -0.0, 4.0, 12.35, 16.05, 100.0, 3.25, 64.5, 357.9, 1370.0, 1e6, 128.0, 99.999]),
 )
-_events = st.fixed_dictionaries(
+_rest = st.fixed_dictionaries(
     {
         "time": _times,
-        "code": st.sampled_from(CODES),
         "numeric_value": _values,
         "text_value": st.sampled_from([None, None, None, "Former smoker", "Invalid", ""]),
         "unit": st.sampled_from([None, "score", "mmol/L"]),
@@ -94,9 +94,10 @@ _events = st.fixed_dictionaries(
 
 
 @st.composite
-def charts(draw: st.DrawFn, max_size: int = 30) -> pl.DataFrame:
+def charts(draw: st.DrawFn, max_size: int = 30, codes: Sequence[str] = CODES) -> pl.DataFrame:
     """A subject with drawn events, sorted by time, ties in drawn order; the first event may be anything."""
-    events = sorted(draw(st.lists(_events, min_size=1, max_size=max_size)), key=lambda event: event["time"])
+    drawn = draw(st.lists(st.tuples(st.sampled_from(codes), _rest), min_size=1, max_size=max_size))
+    events = sorted(({"code": code, **rest} for code, rest in drawn), key=lambda event: event["time"])
     if draw(st.booleans()):
         events = [*person().drop("row").to_dicts(), *events]
     for event in events:

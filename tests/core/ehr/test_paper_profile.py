@@ -39,7 +39,7 @@ def test_every_subject_of_the_sample_at_other_times_follows_the_rules(shared_dat
 
 @pytest.mark.parametrize("strategy", PAPER)
 @given(events=charts(), hours=st.integers(0, 500), lookback=st.sampled_from([None, 24, 100]))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_drawn_charts_follow_the_rules(strategy, events, hours, lookback):
     at = max(datetime(2000, 1, 1) + timedelta(hours=hours), events["time"][0])
     span = None if lookback is None else timedelta(hours=lookback)
