@@ -34,6 +34,10 @@ class AnyEncoder(Protocol):
         """See Encoder.count_tokens."""
         ...
 
+    def model_tokens(self, piece: Piece) -> int:
+        """See Encoder.model_tokens."""
+        ...
+
     def pieces(self, text: str, instruction: str | None = None) -> list[Piece]:
         """See Encoder.pieces."""
         ...
@@ -49,11 +53,11 @@ class AnyEncoder(Protocol):
 
 @dataclass
 class EmbedStats:
-    """What an embedding run did. For encoders that read a text as one piece, ``tokens`` counts pieces.
+    """What an embedding run did; special tokens and repeated names are counted wherever the model computes them.
 
     Attributes:
-        tokens: tokens of all texts (what embedding them plainly would have computed).
-        computed: tokens of the pieces that were computed.
+        tokens: tokens that embedding each text by itself, in plain windows, would have computed.
+        computed: tokens that were computed.
         pieces: number of pieces of all texts.
         computed_pieces: number of pieces that were computed.
     """
@@ -109,8 +113,17 @@ def embed_texts(
             cache.put(encoder.spec.name, new)
         vectors |= new
     if stats is not None:
-        stats.tokens += sum(piece.tokens for plan in plans for piece in plan)
-        stats.computed += sum(unique[key].tokens for key in missing)
+        stats.tokens += sum(plain_tokens(encoder, plan) for plan in plans)
+        stats.computed += sum(encoder.model_tokens(unique[key]) for key in missing)
         stats.pieces += sum(map(len, plans))
         stats.computed_pieces += len(missing)
     return np.stack([encoder.combine(plan, np.stack([vectors[key] for key in row])) for plan, row in zip(plans, keys)])
+
+
+def plain_tokens(encoder: AnyEncoder, plan: Sequence[Piece]) -> int:
+    """Tokens that a model would compute for a text without structure chunks: as few windows as it fits in."""
+    if encoder.spec.chunking != "structure":
+        return sum(map(encoder.model_tokens, plan))
+    own = sum(piece.weight for piece in plan)
+    special = encoder.model_tokens(Piece("", "", 0))
+    return own + special * -(-own // (encoder.spec.chunk_tokens - special))

@@ -1,12 +1,17 @@
 """Structure-aware chunks of a Markdown record: chunks that stay the same at another prediction time.
 
-A record's dates are all relative to the prediction time, but only a few lines carry them: the headings of visits
-and the list of past visits. Those lines become chunks of their own; a visit's heading and its line in the list have
-the same words, so they are one chunk. Everything else (a section, the body of a visit) then has the same text at any
-prediction time at which the same events are known, and its vector can be looked up by that text.
+A record's dates are all relative to the prediction time, but only the headings of visits and the list of past visits
+carry them; the latest values change with each measurement. Such lines are chunks of their own, everything else is cut
+at sections and visits:
 
-Every word of the record is in exactly one chunk (apart from heading and list marks), and a chunk counts with its
-number of tokens, so the mean over chunks is the mean over the record's tokens. The chunks follow from the text alone.
+* a visit's heading and its line in the list have the same words, so they are one chunk, embedded once;
+* ``- Sodium (mmol/L): 137 (normal), 131 (low)`` is one chunk a value, each with the name before it, because a value
+  that was measured once comes back in many records while the row of the last three hardly ever does;
+* the body of a visit, without its heading, has the same text at every later prediction time.
+
+Every word of the record counts once (heading and list marks aside): a chunk's weight is the number of its own tokens,
+not of the repeated name, so the weighted mean over chunks is a mean over the record's tokens. The chunks follow from
+the text alone.
 """
 
 import re
@@ -14,7 +19,11 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+RULES = 2  # raise it when the chunks of a text change: it is part of the encoder's identity
+
 _TIMED = re.compile(r"\(\d+ days? before prediction time")
+_VALUED = re.compile(r"- ([^:]+: )")
+_VALUES = re.compile(r"-?\d[\d.]*(?: \([a-z]+\))?(?:, -?\d[\d.]*(?: \([a-z]+\))?)+")
 _MARK = re.compile(r"^(?:#+|-)\s+")
 _MIN_FILL = 0.25  # of a chunk, before a boundary taken from the content is accepted
 _BOUNDARY = 4  # one line in so many is such a boundary
@@ -22,7 +31,7 @@ _BOUNDARY = 4  # one line in so many is such a boundary
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of a record that is embedded by itself: its text and its number of tokens (its weight)."""
+    """A piece of a record that is embedded by itself: its text and its weight, the number of its own tokens."""
 
     text: str
     tokens: int
@@ -43,15 +52,29 @@ def structure_chunks(text: str, limit: int, count: Count, offsets: Offsets) -> l
     """
     chunks: list[Chunk] = []
     block: list[str] = []
+    in_visit = False
     for line in filter(None, map(str.strip, text.split("\n"))):
         if line.startswith(("# ", "## ", "### ")):
             chunks += _pack(block, limit, count, offsets)
             block = []
+            in_visit = line.startswith("### ")
+        valued = None if in_visit else _VALUED.match(line)
         if _TIMED.search(line):
             chunks += _pack([_MARK.sub("", line)], limit, count, offsets)
+        elif valued:
+            chunks += _value_chunks(valued[1], line[valued.end() :], limit, count, offsets)
         else:
             block.append(line)
     return chunks + _pack(block, limit, count, offsets)
+
+
+def _value_chunks(name: str, values: str, limit: int, count: Count, offsets: Offsets) -> list[Chunk]:
+    first, *others = values.split(", ")
+    chunks = [Chunk(name + first, count(name + first))]
+    chunks += [Chunk(name + value, count(f", {value}")) for value in others]
+    if _VALUES.fullmatch(values) and all(count(chunk.text) <= limit for chunk in chunks):
+        return chunks
+    return _pack([name + values], limit, count, offsets)
 
 
 def window_texts(text: str, limit: int, offsets: list[tuple[int, int]]) -> list[Chunk]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from core.embedding.batches import pack_batches
 from core.embedding.checks import check_text, check_vectors
-from core.embedding.chunks import structure_chunks, window_texts
+from core.embedding.chunks import RULES, structure_chunks, window_texts
 from core.embedding.meter import Meter
 from core.embedding.registry import EncoderSpec, get_spec
 from core.embedding.tokens import TextTokenizer
@@ -34,12 +34,12 @@ class Piece:
     Attributes:
         prefix: text before the record's text that is read but, with ``text_mean`` pooling, not averaged.
         text: the text itself.
-        tokens: its weight in the combination: its number of tokens.
+        weight: its share in the combination.
     """
 
     prefix: str
     text: str
-    tokens: int
+    weight: int
 
 
 class Backend(Protocol):
@@ -76,7 +76,7 @@ class Encoder:
             "template": self.spec.template,
             "pooling": self.spec.pooling,
             "attention": self.spec.attention,
-            "chunking": self.spec.chunking,
+            "chunking": f"structure/{RULES}" if self.spec.chunking == "structure" else self.spec.chunking,
             "chunk_tokens": self.spec.chunk_tokens,
             "max_tokens": self.spec.max_tokens,
             "dimension": self.dimension,
@@ -94,6 +94,10 @@ class Encoder:
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
         """Character range ``[start, end)`` of each token of a text, special tokens left out."""
         return self.tokenizer.offsets(text)
+
+    def model_tokens(self, piece: Piece) -> int:
+        """Number of tokens that the model computes for a piece, special tokens included."""
+        return self.tokenizer.count(piece.prefix + piece.text) + self.tokenizer.special_tokens
 
     def pieces(self, text: str, instruction: str | None = None) -> list[Piece]:
         """The pieces that a text is read in, cut to the encoder's maximum of tokens.
@@ -170,7 +174,7 @@ class Encoder:
 
     def combine(self, pieces: Sequence[Piece], vectors: np.ndarray) -> np.ndarray:
         """The text's vector from its pieces': mean by tokens, then L2-normalised; float32 ``(dimension,)``."""
-        weights = np.array([piece.tokens for piece in pieces], dtype=np.float64)
+        weights = np.array([piece.weight for piece in pieces], dtype=np.float64)
         mean = weights @ vectors.astype(np.float64) / weights.sum()
         check_vectors(mean[None], self.spec.name)
         return (mean / np.linalg.norm(mean)).astype(np.float32)

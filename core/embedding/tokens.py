@@ -16,6 +16,9 @@ class TextTokenizer:
     """A model's ``tokenizer.json`` without the truncation and padding that such files often carry.
 
     Safe to call from several threads.
+
+    Attributes:
+        special_tokens: how many tokens are added to a text ([CLS], [SEP], end of text).
     """
 
     def __init__(self, folder: Path):
@@ -26,12 +29,8 @@ class TextTokenizer:
             raise InputError(f"the tokenizer {path} cannot be read", "install the weights again") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self.special_tokens = len(self._tokenizer.encode("").ids)
         self._memo = lru_cache(maxsize=_MEMO)(self._count)
-
-    @property
-    def special_tokens(self) -> int:
-        """Number of tokens that the model's template adds to a text ([CLS], [SEP], end of text)."""
-        return len(self._tokenizer.encode("").ids)
 
     def count(self, text: str) -> int:
         """Number of tokens of ``text``, special tokens left out."""

