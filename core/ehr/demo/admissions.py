@@ -7,7 +7,7 @@ from core.ehr.demo.content import REASONS
 from core.ehr.demo.measurements import under_chemotherapy
 from core.ehr.demo.person import YEAR, Draw, Person, logistic
 
-MOST_STAYS = 4
+MOST_STAYS = 3
 
 
 def _rates(person: Person, at: datetime) -> dict[str, float]:
@@ -70,13 +70,13 @@ def length_of_stay(person: Person, at: datetime, reason: str, severity: float, d
     kind = REASONS[reason]
     serious = sum(person.has(c, at) for c in ("heart_failure", "ckd4", "cirrhosis", "copd", "cancer", "esrd"))
     effect = (0.1 if kind.planned else 0.3) * severity + 0.012 * (person.age(at) - 62) + 0.10 * serious
-    days = 0.86 * kind.days * math.exp(effect + draw.normal(0, 0.36))
+    days = 0.86 * kind.days * math.exp(effect + draw.normal(0, 0.33))
     return timedelta(days=min(60.0, max(0.25, days)))
 
 
 def goes_to_intensive_care(severity: float, reason: str, draw: Draw) -> bool:
     """Whether the stay includes intensive care."""
-    return draw.chance(logistic(-4.3 + 2.1 * severity + 0.7 * (reason in ("sepsis", "infarction", "stroke"))))
+    return draw.chance(logistic(-4.0 + 2.6 * severity + 0.7 * (reason in ("sepsis", "infarction", "stroke"))))
 
 
 def readmission(
@@ -87,9 +87,9 @@ def readmission(
     def has(condition: str) -> float:
         return float(person.has(condition, discharge))
 
-    odds = -3.4 + 1.2 * has("heart_failure") + 0.9 * has("copd") + 1.1 * has("ckd4") + 1.5 * has("cirrhosis")
-    odds += 1.3 * under_chemotherapy(person, discharge) + 0.45 * recent + 0.05 * (days - 4)
-    odds += 0.02 * (person.age(discharge) - 65) + 0.6 * has("alcohol") - 1.0 * REASONS[reason].planned
+    odds = -4.5 + 2.5 * has("heart_failure") + 2.0 * has("copd") + 2.1 * has("ckd4") + 3.0 * has("cirrhosis")
+    odds += 2.8 * under_chemotherapy(person, discharge) + 0.5 * recent + 0.05 * (days - 4)
+    odds += 0.02 * (person.age(discharge) - 65) + 1.5 * has("alcohol") - 1.0 * REASONS[reason].planned
     if not draw.chance(logistic(odds)):
         return None
     reasons = {"heart_failure": "heart_failure", "copd": "copd", "cirrhosis": "liver", "esrd": "dialysis"}

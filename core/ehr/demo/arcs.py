@@ -11,6 +11,12 @@ from datetime import datetime, timedelta
 from core.ehr.demo.content import PRODROMAL_REASONS
 from core.ehr.demo.person import YEAR, Draw, Person
 
+MIMICS = 0.03
+"""Probability, for each of the four, to have its signs without it."""
+SILENT = 0.17
+"""Share of diagnoses without signs before them."""
+OTHER_REASONS = ("pneumonia", "urinary", "cellulitis", "diverticulitis", "rib_fracture", "bleeding")
+
 
 def _probabilities(person: Person, at: datetime) -> dict[str, float]:
     age, female = person.age(at), float(person.female)
@@ -37,17 +43,25 @@ def _probabilities(person: Person, at: datetime) -> dict[str, float]:
 
 
 def draw_arcs(person: Person, draw: Draw) -> list[tuple[datetime, str]]:
-    """Draw first diagnoses into ``person``; return the admissions (time, reason) that come before them."""
+    """Draw first diagnoses into ``person``; return the admissions (time, reason) that come before them.
+
+    One in six diagnoses comes without signs before it, and some people have the signs and never the diagnosis.
+    """
     admissions: list[tuple[datetime, str]] = []
     middle = person.start + (person.end - person.start) / 2
+    first, last = person.start + 1.5 * YEAR, person.end - timedelta(days=20)
+    if first >= last:
+        return admissions
     for condition, probability in _probabilities(person, middle).items():
-        if not draw.chance(min(0.6, probability)):
-            continue
-        first, last = person.start + 1.5 * YEAR, person.end - timedelta(days=20)
-        if first >= last:
-            continue
+        ill, mimic = draw.chance(min(0.6, probability)), draw.chance(MIMICS)
         onset = first + draw.random() * (last - first)
-        person.onset[condition] = person.diagnosed[condition] = onset
-        if draw.chance(0.92):
-            admissions.append((onset - draw.days(25, 300), draw.choice(PRODROMAL_REASONS[condition])))
+        before = onset - draw.days(25, 300)
+        if ill:
+            person.onset[condition] = person.diagnosed[condition] = onset
+        if (ill and draw.chance(1 - SILENT)) or (mimic and not ill):
+            person.suspected[condition] = onset
+            if draw.chance(0.95):
+                admissions.append((before, draw.choice(PRODROMAL_REASONS[condition])))
+        elif ill:
+            admissions.append((before, draw.choice(OTHER_REASONS)))
     return admissions

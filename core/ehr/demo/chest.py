@@ -18,25 +18,35 @@ def chest_findings(person: Person, at: datetime, ill: Illness, in_intensive_care
 
     age = (person.age(at) - 65) / 10
     failure = has("heart_failure") + 1.6 * because("heart_failure")
+    surgical = because("hip_fracture", "knee", "biliary", "rib_fracture", "appendicitis")
+    infected = because("pneumonia") + 0.6 * because("sepsis", "neutropenia")
+    smoker = float(person.smoking == "current")
     log_odds = {
-        "Enlarged Cardiomediastinum": -3.0 + 1.3 * has("heart_failure", "fibrillation") + 0.5 * age,
-        "Cardiomegaly": -2.7 + 1.8 * failure + 0.9 * has("esrd", "fibrillation") + 0.3 * age,
-        "Lung Lesion": -3.2 + 3.6 * has("lung_cancer") + 1.0 * has("cancer", "pancan") + 0.9 * has("copd"),
-        "Lung Opacity": -1.6
-        + 2.4 * because("pneumonia")
-        + 1.3 * because("sepsis", "heart_failure")
-        + 0.9 * has("copd"),
-        "Edema": -3.1 + 1.9 * failure + 1.5 * has("esrd") + 0.6 * has("ckd3"),
-        "Consolidation": -3.2 + 3.2 * because("pneumonia") + 1.2 * because("sepsis"),
-        "Pneumonia": -3.3 + 3.6 * because("pneumonia") + 1.3 * because("sepsis", "neutropenia"),
-        "Atelectasis": -1.9 + 1.4 * because("hip_fracture", "knee", "biliary", "rib_fracture") + 0.3 * age,
-        "Pneumothorax": -4.0 + 5.4 * because("pneumothorax") + 1.9 * because("rib_fracture") + 0.8 * has("copd"),
-        "Pleural Effusion": -2.5 + 1.3 * failure + 1.8 * has("cirrhosis") + 1.0 * has("esrd", "lung_cancer", "lupus"),
-        "Pleural Other": -3.5 + 1.7 * has("copd") + 1.2 * has("lung_cancer", "arthritis", "lupus"),
-        "Fracture": -3.8 + 4.8 * because("rib_fracture") + 1.7 * because("hip_fracture") + 1.4 * has("osteoporosis"),
-        "Support Devices": -2.4 + 3.0 * in_intensive_care + 1.6 * has("esrd") + 0.8 * has("fibrillation"),
+        "Enlarged Cardiomediastinum": -3.9
+        + 2.2 * has("heart_failure", "fibrillation")
+        + 1.2 * has("lung_cancer")
+        + 0.8 * age,
+        "Cardiomegaly": -3.4 + 2.0 * failure + 1.6 * has("esrd", "fibrillation") + 0.5 * age,
+        "Lung Lesion": -3.9
+        + 4.0 * has("lung_cancer")
+        + 1.3 * has("cancer", "pancan")
+        + 1.4 * has("copd")
+        + 0.9 * smoker,
+        "Lung Opacity": -2.4
+        + 3.6 * infected
+        + 1.8 * because("heart_failure", "copd")
+        + 1.5 * has("copd", "lung_cancer"),
+        "Edema": -3.4 + 2.1 * failure + 2.0 * has("esrd") + 0.6 * has("ckd3"),
+        "Consolidation": -3.7 + 4.0 * infected + 1.3 * has("copd", "lung_cancer"),
+        "Pneumonia": -4.0 + 4.6 * infected + 1.1 * has("copd") + 0.5 * age,
+        "Atelectasis": -2.9 + 2.6 * surgical + 1.3 * has("copd") + 1.0 * failure + 0.5 * age,
+        "Pneumothorax": -4.2 + 6.0 * because("pneumothorax") + 2.6 * because("rib_fracture") + 1.5 * has("copd"),
+        "Pleural Effusion": -3.1 + 1.5 * failure + 2.4 * has("cirrhosis") + 1.5 * has("esrd", "lung_cancer", "lupus"),
+        "Pleural Other": -4.0 + 2.2 * has("copd") + 2.0 * has("lung_cancer") + 1.6 * has("arthritis", "lupus"),
+        "Fracture": -4.3 + 5.5 * because("rib_fracture") + 2.2 * because("hip_fracture") + 2.4 * has("osteoporosis"),
+        "Support Devices": -2.9 + 1.5 * in_intensive_care + 2.4 * has("esrd") + 1.6 * has("fibrillation", "cancer"),
     }
-    log_odds["Support Devices"] += 0.7 * ill.severity
+    log_odds["Support Devices"] += 0.9 * ill.severity
     present = {finding for finding, x in log_odds.items() if draw.chance(logistic(x))}
     if not present - {"Support Devices"}:
         present.add("No Finding")

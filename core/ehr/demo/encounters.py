@@ -67,12 +67,12 @@ class Encounters:
             )
         if draw.chance(0.6):
             self._readings(at + timedelta(minutes=6), body_metrics(self.person, at, draw), visit, keep=0.85)
-        codes = self._conditions(at, 0.85)
+        codes = self._conditions(at, 0.72)
         if must_record:
             codes = [CONDITION_CODES[must_record][0][0], *codes]
         codes += self._prodrome(at) + self._pick(BACKGROUND)
         chart.diagnoses(at + timedelta(minutes=12), dict.fromkeys(codes or ["Z00.00"]), visit)
-        chart.drugs(at + timedelta(minutes=15), [d for d in self.drugs(at) if draw.chance(0.8)], visit)
+        chart.drugs(at + timedelta(minutes=15), [d for d in self.drugs(at) if draw.chance(0.65)], visit)
         if under_chemotherapy(self.person, at):
             self._chemotherapy(at + timedelta(minutes=18), visit)
         if draw.chance(0.62):
@@ -142,7 +142,7 @@ class Encounters:
         if draw.chance(0.5):
             self._readings(after(12), body_metrics(self.person, at, draw), visit)
         codes = self._pick(kind.codes)
-        codes += [code for code, weight in SEVERE_CODES if draw.chance(weight * logistic(3.2 * ill.severity - 3.2))]
+        codes += [code for code, weight in SEVERE_CODES if draw.chance(weight * logistic(4.0 * ill.severity - 3.4))]
         if ill.reason == "hypoglycemia":
             codes.append(self._low_glucose_code(at) or "R41.82")
         codes += self._prodrome(at) + self._conditions(at, 0.9)
@@ -204,7 +204,7 @@ class Encounters:
     def _prodrome(self, at: datetime) -> list[str]:
         codes = []
         for condition, signs in PRODROME.items():
-            diagnosed = self.person.diagnosed.get(condition)
+            diagnosed = self.person.suspected.get(condition)
             if diagnosed is None or not timedelta(0) < diagnosed - at < timedelta(
                 days=PRODROME_DAYS.get(condition, 330)
             ):

@@ -39,7 +39,7 @@ def live(subject_id: int, seed: int) -> Life:
         life.chart.add(person.end, "MEDS_DEATH", "death")
     life.chest = encounters.chest
     outpatient = encounters.outpatient_panels
-    if len(outpatient) > 2 and draw.chance(0.5):
+    if len(outpatient) > 2 and draw.chance(0.3):
         life.panel_times.append(draw.choice(sorted(outpatient)[2:]))
     midnight = sorted(encounters.midnight_panels)
     life.panel_times += draw.sample(midnight, min(2, len(midnight)))
@@ -61,9 +61,11 @@ def _stays(life: Life, encounters: Encounters, planned: list[tuple[datetime, str
     infarction = person.onset.get("infarction")
     if infarction is not None:
         planned = sorted([*planned, (infarction, "infarction")])
-    free_from = person.start + timedelta(days=30)
-    while planned and len(life.stays) < MOST_STAYS:
+    free_from, returns = person.start + timedelta(days=30), None
+    while planned and len(life.stays) < MOST_STAYS + 2:
         at, reason = planned.pop(0)
+        if len(life.stays) >= MOST_STAYS and at != returns:
+            continue
         at = at.replace(hour=0) + timedelta(minutes=draw.randint(20, 21 * 60))
         if at < free_from or at > person.end - timedelta(days=1):
             if reason != "infarction":
@@ -84,6 +86,7 @@ def _stays(life: Life, encounters: Encounters, planned: list[tuple[datetime, str
         again = readmission(person, stay.end, reason, days, recent, draw)
         free_from = stay.end + timedelta(days=2 if again else 31)
         if again:
+            returns = again[0]
             planned = sorted([*planned, again])
 
 
@@ -116,7 +119,7 @@ def _visits(life: Life, encounters: Encounters, draw: Draw) -> None:
     year = person.start
     while year < person.end:
         chronic = sum(1 for condition in person.diagnosed if person.known(condition, year))
-        for rate, kind in ((min(1.5, 0.40 + 0.09 * chronic), "OP"), (0.05 + 0.01 * chronic, "ER")):
+        for rate, kind in ((min(0.9, 0.34 + 0.05 * chronic), "OP"), (0.04 + 0.005 * chronic, "ER")):
             for _ in range(_poisson(rate, draw)):
                 at = year + draw.random() * YEAR
                 if at < person.end and not in_stay(at):
@@ -131,7 +134,7 @@ def _visits(life: Life, encounters: Encounters, draw: Draw) -> None:
         life.chart.add(jab, "CVX/208", "drug_exposure")
     for _, end, _ in life.stays:
         at = end + draw.days(6, 27)
-        if draw.chance(0.6) and at < person.end and not in_stay(at):
+        if draw.chance(0.45) and at < person.end and not in_stay(at):
             encounters.outpatient(at)
 
 

@@ -93,6 +93,11 @@ def _chemistry(
     sodium = own.sodium - 1.8 * has("heart_failure") - 4.2 * liver - 2.6 * takes(THIAZIDE) - 1.4 * takes(SERTRALINE)
     sodium -= 4.0 * has("lung_cancer") + 1.5 * is_reason("heart_failure", 0.0) + 1.2 * is_reason("pneumonia", 0.0)
     sodium -= 1.5 * is_reason("liver", 0.0) + 0.7 * acute
+    # what no record announces: a haemolysed sample, clumped platelets, a bleed, water after an operation
+    hemoglobin -= draw.uniform(1.5, 3.5) * draw.chance(0.04)
+    platelets *= draw.uniform(0.35, 0.6) if draw.chance(0.02) else 1.0
+    potassium += draw.uniform(1.0, 2.2) * draw.chance(0.012)
+    sodium -= draw.uniform(4, 9) * draw.chance(0.02)
     return {
         "creatinine": max(0.35, creatinine * draw.uniform(0.88, 1.12)),
         "hemoglobin": min(18.5, max(5.2, hemoglobin + draw.normal(0, 0.45))),

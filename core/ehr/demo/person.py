@@ -43,6 +43,7 @@ class Person:
     Attributes:
         start: first observed day. ``end``: last observed day (end of study or death).
         onset: condition -> true onset. ``diagnosed``: condition -> day from which records may name it.
+        suspected: condition -> day before which its signs are recorded, whether it comes to a diagnosis or not.
     """
 
     id: int
@@ -62,6 +63,7 @@ class Person:
     weight_unit: str = "[lb_av]"
     onset: dict[str, datetime] = field(default_factory=dict)
     diagnosed: dict[str, datetime] = field(default_factory=dict)
+    suspected: dict[str, datetime] = field(default_factory=dict)
 
     def age(self, at: datetime) -> float:
         """Age in years."""
@@ -171,3 +173,5 @@ def age_into_disease(person: Person, draw: Draw) -> None:
             continue
         silent = {"hypertension": 3.0, "hyperlipidemia": 3.0, "diabetes": 0.8, "ckd3": 0.5}.get(condition, 0.1)
         person.diagnosed[condition] = since + draw.expovariate(1 / silent) * YEAR
+        if condition in ("hypertension", "hyperlipidemia"):
+            person.suspected[condition] = person.diagnosed[condition]
