@@ -17,6 +17,6 @@ if not dataset.n_subjects:
     )
 elif chosen.subject is None:
     browser.show(dataset)
+    selection.write_address(chosen)
 else:
     chart.show(dataset, chosen)
-selection.write_address(*((chosen,) if chosen.subject is None else ()) or (selection.current(),))

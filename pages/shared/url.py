@@ -1,5 +1,7 @@
 """State that a link carries. Reading checks, writing drops what is empty: an address is never trusted."""
 
+from typing import Any
+
 import streamlit as st
 
 _MAXIMUM_LENGTH = 200
@@ -25,3 +27,24 @@ def write(**values: str | int | None) -> None:
                 del st.query_params[name]
         elif st.query_params.get(name) != str(value):
             st.query_params[name] = str(value)
+
+
+def choice(label: str, options: dict[str, str], default: str, name: str, **control: Any) -> str:
+    """Draw a segmented control whose choice a link carries as ``?name=option``; return the chosen option.
+
+    Streamlit's own ``bind`` puts the displayed label into the address, icons and all; here it is the option's id.
+
+    Args:
+        label: the control's label.
+        options: displayed text by option id.
+        default: the option chosen first; it is left out of the address.
+        name: query parameter and widget key.
+        control: further arguments of ``st.segmented_control``.
+    """
+    if name not in st.session_state:
+        st.session_state[name] = read_choice(name, tuple(options), default)
+    chosen = st.segmented_control(
+        label, list(options), required=True, format_func=options.get, key=name, persist_state="session", **control
+    )
+    write(**{name: None if chosen == default else chosen})
+    return chosen or default

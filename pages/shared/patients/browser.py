@@ -1,5 +1,6 @@
 """The list of patients: search, filters, sorting and pages over the subject index; a chosen row opens the patient."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
@@ -9,7 +10,7 @@ import streamlit as st
 from core.ehr.store import Dataset
 from core.ehr.subjects import SubjectFilter, list_subjects, subject_table
 from core.ehr.tasks import TASK_BY_ID
-from pages.shared import empty, layout, selection
+from pages.shared import audit, empty, layout, selection
 from pages.shared.errors import plain
 
 PAGE = 25
@@ -45,6 +46,7 @@ def show(dataset: Dataset, title: str = "Patients") -> None:
     if chosen != current_filter():
         st.session_state[_FILTER] = chosen
         st.session_state[_OFFSET] = 0
+        audit.record("search", page="patients", dataset=dataset.name)
     offset = st.session_state.get(_OFFSET, 0)
     page, total = list_subjects(dataset, chosen, offset, PAGE)
     if not total:
@@ -56,39 +58,27 @@ def show(dataset: Dataset, title: str = "Patients") -> None:
 
 def _controls(dataset: Dataset) -> SubjectFilter:
     known = current_filter()
+    tasks = dataset.tasks()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="subject-controls"):
         prefix = st.text_input(
             "Subject id",
-            known.id_prefix,
             placeholder="begins with …",
             icon=":material/search:",
             type="search",
             max_chars=20,
-            width=190,
+            width=165,
             live=True,
+            key="f-id",
+            persist_state="session",
         )
-        sex = st.selectbox(
-            "Sex", list(SEXES), _index(SEXES, known.sex), SEXES.get, placeholder="Any", width=130, key="f-sex"
-        )
-        split = st.selectbox(
-            "Split", list(SPLITS), _index(SPLITS, known.split), SPLITS.get, placeholder="Any", width=130, key="f-split"
-        )
-        tasks = dataset.tasks()
-        task = st.selectbox(
-            "Has a label of",
-            tasks,
-            _index(tasks, known.task),
-            _task_name,
-            placeholder="Any task" if tasks else "The dataset has no labels",
-            width=220,
-            disabled=not tasks,
-            key="f-task",
-        )
+        sex = _any_of("Sex", list(SEXES), SEXES.get, "f-sex", 112)
+        split = _any_of("Split", list(SPLITS), SPLITS.get, "f-split", 115)
+        task = _any_of("Has a label of", tasks, _task_name, "f-task", 170)
         code = _code(dataset, known)
         ages = _ages(dataset, known)
         sort, descending = _sorting(known)
         if replace(known, sort="subject_id", descending=False) != SubjectFilter():
-            st.button("Clear", icon=":material/filter_alt_off:", type="tertiary", on_click=_clear, key="f-clear")
+            st.button("Clear", icon=":material/filter_alt_off:", type="tertiary", on_click=_clear, key="clear-filter")
     return SubjectFilter(
         id_prefix="".join(char for char in prefix or "" if char.isdigit()),
         min_age=ages[0],
@@ -102,6 +92,20 @@ def _controls(dataset: Dataset) -> SubjectFilter:
     )
 
 
+def _any_of(label: str, options: list[str], name: Callable, key: str, width: int) -> str | None:
+    return st.selectbox(
+        label,
+        options,
+        None,
+        name,
+        placeholder="Any" if options else "None here",
+        width=width,
+        disabled=not options,
+        key=key,
+        persist_state="session",
+    )
+
+
 def _ages(dataset: Dataset, known: SubjectFilter) -> tuple[int | None, int | None]:
     ages = subject_table(dataset)["age"].drop_nulls()
     if not len(ages) or ages.min() == ages.max():
@@ -109,8 +113,15 @@ def _ages(dataset: Dataset, known: SubjectFilter) -> tuple[int | None, int | Non
     low, high = int(ages.min()), int(ages.max())
     text = "Any age" if known.min_age is None else f"{known.min_age} to {known.max_age} y"
     with st.popover(text, icon=":material/cake:"):
-        start = (known.min_age if known.min_age is not None else low, known.max_age or high)
-        chosen = st.slider("Age at the last event, in years", low, high, start, key="f-age", width=280)
+        chosen = st.slider(
+            "Age at the last event, in years",
+            low,
+            high,
+            (low, high),
+            key=f"f-age-{low}-{high}",
+            width=280,
+            persist_state="session",
+        )
     return (None, None) if chosen == (low, high) else chosen
 
 
@@ -122,6 +133,7 @@ def _code(dataset: Dataset, known: SubjectFilter) -> str:
             help="A code of the dataset, the beginning of one with a star at its end, or words of a description.",
             key="f-code-text",
             width=340,
+            persist_state="session",
         ).strip()
         if not text:
             return ""
@@ -137,6 +149,7 @@ def _code(dataset: Dataset, known: SubjectFilter) -> str:
             format_func=lambda code: f"{found[code]} · {code}",
             key="f-code",
             width=340,
+            persist_state="session",
         )
 
 
@@ -148,15 +161,21 @@ def _codes_named(dataset: Dataset, words: str) -> dict[str, str]:
 
 def _sorting(known: SubjectFilter) -> tuple[str, bool]:
     with st.popover(f"By {SORTS[known.sort].lower()}", icon=":material/sort:"):
-        sort = st.radio("Sort by", list(SORTS), list(SORTS).index(known.sort), SORTS.get, key="f-sort")
-        descending = st.toggle("Largest or latest first", known.descending, key="f-descending")
+        sort = st.radio("Sort by", list(SORTS), 0, SORTS.get, key="f-sort", persist_state="session")
+        descending = st.toggle("Largest or latest first", key="f-descending", persist_state="session")
     return sort, descending
 
 
 def _clear() -> None:
     st.session_state[_FILTER] = SubjectFilter()
-    for key in [key for key in st.session_state if str(key).startswith("f-")]:
-        del st.session_state[key]
+    for key in [str(key) for key in st.session_state if str(key).startswith("f-")]:
+        if key.startswith("f-age"):
+            low, high = key.split("-")[2:]
+            st.session_state[key] = (int(low), int(high))
+        elif key in ("f-id", "f-code-text"):
+            st.session_state[key] = ""
+        elif key in ("f-sex", "f-split", "f-task"):
+            st.session_state[key] = None
 
 
 def _table(page: pl.DataFrame, relative: bool) -> None:
@@ -227,10 +246,6 @@ def _pager(offset: int, count: int, total: int) -> None:
                 key=f"page-{label}",
             )
         st.markdown(f":gray[{offset + 1:,} to {offset + count:,} of {total:,}]", width="content")
-
-
-def _index(options: dict | list, value: str | None) -> int | None:
-    return list(options).index(value) if value in options else None
 
 
 def _task_name(task: str) -> str:

@@ -6,10 +6,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.ehr.budget import LIMITS, PACKINGS, Packed, TokenCount, pack
+from core.ehr.budget import LIMITS, Packed, TokenCount, pack
 from core.ehr.record import Record
 from core.settings import get_settings
-from pages.shared import charts, empty, layout, resources
+from pages.shared import charts, empty, layout, resources, url
 from pages.shared.errors import plain
 from pages.shared.patients import display
 
@@ -31,23 +31,12 @@ def show(patient: "Patient", record: Record, tokens: TokenCount | None) -> None:
         )
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="large", key="tight-budget"):
-        limit = st.segmented_control(
-            "Token limit",
-            list(LIMITS),
-            default=4096,
-            required=True,
-            format_func=lambda limit: f"{limit:,}",
-            key="limit",
-            bind="query-params",
-        )
-        packing = st.segmented_control(
+        limit = int(url.choice("Token limit", {str(limit): f"{limit:,}" for limit in LIMITS}, "4096", "limit"))
+        packing = url.choice(
             "Packing",
-            list(PACKINGS),
-            default="truncate",
-            required=True,
-            format_func=PACKING_NAMES.get,
-            key="packing",
-            bind="query-params",
+            PACKING_NAMES,
+            "truncate",
+            "packing",
             help="Truncate cuts the end off. Fair share gives every section a part and keeps its newest lines.",
         )
         packed = pack(record, limit, tokenizer.offsets, packing)

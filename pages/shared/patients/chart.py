@@ -11,7 +11,7 @@ from core.ehr.store import Dataset
 from core.ehr.subjects import neighbours_in_list, subject_table
 from core.ehr.timepoints import LABEL, LINK, Timepoint, labels_by_subject, labels_of, timepoints
 from core.errors import InputError
-from pages.shared import empty, layout, selection
+from pages.shared import audit, empty, layout, selection
 from pages.shared.errors import plain
 from pages.shared.patients import browser, compare, events, labs, record, timeline
 
@@ -87,6 +87,7 @@ def header(dataset: Dataset, chosen: selection.Selection) -> Patient | None:
     if at is not None and all(time.time != at for time in times):
         times = sorted([*times, Timepoint(at, LINK, "named by the link")], key=lambda time: time.time, reverse=True)
     selection.write_address(replace(chosen, at=at), clock)
+    audit.record("view_subject", subject, dataset=dataset.name)
     with st.container(key="patient-header", gap="small"):
         _navigation(dataset, subject)
         _facts(dataset, rows, facts, labels, at, clock)

@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from core.ehr.domains import DOMAINS, with_domain
-from pages.shared import empty, selection
+from pages.shared import downloads, empty, selection
 from pages.shared.patients import exports, sources
 
 if TYPE_CHECKING:
@@ -53,14 +53,14 @@ def show(patient: "Patient") -> None:
         st.caption(f"{rows.height:,} of {patient.events.height:,} rows")
         st.space("stretch")
         table = sources.table(rows, patient.dataset.vocabulary, patient.clock, patient.at)
-        st.download_button(
+        downloads.button(
             "Download as CSV",
-            exports.csv(table),
+            lambda: exports.csv(table),
             file_name=f"{selection.alias(patient.subject_id)}-events.csv",
             mime="text/csv",
-            icon=":material/download:",
-            on_click="ignore",
             key="event-download",
+            subject_id=patient.subject_id,
+            page="patients",
         )
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import streamlit as st
 
 from core.ehr.record import CODE_SECTIONS, EVENT_CATEGORIES, MARKDOWN_SECTIONS, SerializationOptions
+from pages.shared import url
 
 PROFILES = {"corrected": "Corrected", "paper": "As in the paper"}
 STRATEGIES = {"markdown": "Markdown", "recent_codes": "Recent codes"}
@@ -15,6 +16,7 @@ LOOKBACKS = {
     "90d": timedelta(days=90),
     "30d": timedelta(days=30),
 }
+VALUES = {number: number for number in ("0", "1", "3", "5", "10")}
 LOOKBACK_NAMES = {"all": "Whole history", "5y": "5 years", "1y": "1 year", "90d": "90 days", "30d": "30 days"}
 
 
@@ -23,36 +25,23 @@ def choose() -> SerializationOptions:
     known = st.session_state
     label = f"{PROFILES[known.get('profile') or 'corrected']} · {STRATEGIES[known.get('strategy') or 'markdown']}"
     with st.popover(label, icon=":material/tune:", help="How the record is written"):
-        profile = st.segmented_control(
+        profile = url.choice(
             "Profile",
-            list(PROFILES),
-            default="corrected",
-            required=True,
-            format_func=PROFILES.get,
-            key="profile",
-            bind="query-params",
+            PROFILES,
+            "corrected",
+            "profile",
             help="As in the paper: byte for byte what the paper's code writes, known defects included. Corrected: the "
             "same document with units normalised, ranges by sex and missing codes added.",
         )
-        strategy = st.segmented_control(
+        strategy = url.choice(
             "Strategy",
-            list(STRATEGIES),
-            default="markdown",
-            required=True,
-            format_func=STRATEGIES.get,
-            key="strategy",
-            bind="query-params",
+            STRATEGIES,
+            "markdown",
+            "strategy",
             help="Markdown: the structured document. Recent codes: unique codes, newest first, as in the paper's "
             "later version.",
         )
-        lookback = st.select_slider(
-            "Look back",
-            list(LOOKBACKS),
-            value="all",
-            format_func=LOOKBACK_NAMES.get,
-            key="lookback",
-            bind="query-params",
-        )
+        lookback = url.choice("Look back", LOOKBACK_NAMES, "all", "lookback")
         sections = CODE_SECTIONS if strategy == "recent_codes" else {**MARKDOWN_SECTIONS, **EVENT_CATEGORIES}
         drop = st.multiselect(
             "Leave out",
@@ -64,9 +53,7 @@ def choose() -> SerializationOptions:
         )
         values = 3
         if strategy == "markdown":
-            values = st.number_input(
-                "Values shown per measurement", 0, 20, 3, key="values", bind="query-params", help="The paper shows 3."
-            )
+            values = int(url.choice("Values shown per measurement", VALUES, "3", "values", help="The paper shows 3."))
     return SerializationOptions(
-        profile=profile, strategy=strategy, drop=tuple(drop), lookback=LOOKBACKS[lookback], values=int(values)
+        profile=profile, strategy=strategy, drop=tuple(drop), lookback=LOOKBACKS[lookback], values=values
     )

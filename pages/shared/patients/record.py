@@ -10,7 +10,7 @@ from core.ehr.leakage import find_leaks
 from core.ehr.markdown import serialize
 from core.ehr.record import HEADER, Record
 from core.settings import get_settings
-from pages.shared import empty, resources, selection
+from pages.shared import downloads, empty, resources, selection, url
 from pages.shared.errors import plain
 from pages.shared.patients import budget, display, exports, options, sources
 
@@ -30,16 +30,7 @@ HEIGHT = 640
 
 def show(patient: "Patient") -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tight-record-tools"):
-        view = st.segmented_control(
-            "View",
-            list(VIEWS),
-            default="read",
-            required=True,
-            format_func=VIEWS.get,
-            key="view",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
+        view = url.choice("View", VIEWS, "read", "view", label_visibility="collapsed")
         chosen = options.choose()
         st.space("stretch")
         place = st.empty()
@@ -110,14 +101,14 @@ def _download(patient: "Patient", record: Record) -> None:
     name = selection.alias(patient.subject_id)
     chosen = record.options
     heading = f"{name} as of {patient.clock.show(patient.at)}, profile {chosen.profile}, strategy {chosen.strategy}"
-    st.download_button(
+    downloads.button(
         "Download text",
         exports.text(patient.clock.text(record.text, display.SHOWN_TIME), heading),
         file_name=f"{name}.{'md' if chosen.strategy == 'markdown' else 'txt'}",
         mime="text/markdown",
-        icon=":material/download:",
-        on_click="ignore",
         key="record-download",
+        subject_id=patient.subject_id,
+        page="patients",
     )
 
 

@@ -11,7 +11,7 @@ from core.ehr.domains import DOMAINS, with_domain
 from core.ehr.relative_time import Clock
 from core.ehr.visits import is_visit
 from core.ehr.vocabulary import Vocabulary
-from pages.shared import charts, empty
+from pages.shared import charts, empty, url
 from pages.shared.errors import plain
 from pages.shared.patients import sources
 
@@ -47,24 +47,8 @@ def show(patient: "Patient") -> None:
             width=240,
             persist_state="page",
         ).strip()
-        window = st.segmented_control(
-            "Before the as-of time",
-            list(WINDOWS),
-            default="all",
-            required=True,
-            format_func=WINDOW_NAMES.get,
-            key="window",
-            bind="query-params",
-        )
-        future = st.segmented_control(
-            "After it",
-            list(FUTURE),
-            default="grey",
-            required=True,
-            format_func=FUTURE.get,
-            key="future",
-            bind="query-params",
-        )
+        window = url.choice("Before the as-of time", WINDOW_NAMES, "all", "window")
+        future = url.choice("After it", FUTURE, "grey", "future")
     domains = st.pills(
         "Tracks",
         present,

@@ -1,0 +1,72 @@
+"""The frame: every page starts with its check, has the banner, and shows errors as sentences."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from core.errors import InputError
+from core.safety import NOTICE
+from pages.shared.navigation import ENTRIES, ROOT
+from tests.pages.conftest import shown
+
+SCRIPTS = [entry.script for entry in ENTRIES]
+STARTERS = ("layout.header", "frame.require")
+
+
+def first_call(path: Path) -> str:
+    """The first call at the top level of a page, which must be the one that insists on the frame."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            return ast.unparse(node.value.func)
+    return ""
+
+
+def test_every_script_is_listed():
+    scripts = {f"pages/{path.name}" for path in (ROOT / "pages").glob("[!_]*.py")}
+    assert scripts == set(SCRIPTS)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_page_begins_with_the_frame(script):
+    assert first_call(ROOT / script) in STARTERS
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_page_has_the_banner(open_page, script):
+    app = open_page(script)
+    assert not app.exception
+    assert NOTICE in shown(app)
+
+
+@pytest.mark.parametrize("script", ["pages/start.py", "pages/status.py"])
+def test_page_without_any_dataset(open_page, script, tmp_path):
+    app = open_page(script, datasets=tmp_path / "nowhere")
+    assert not app.exception
+    assert "Something went wrong" not in shown(app)
+
+
+def test_unexpected_error_shows_an_id_that_the_log_explains(open_page, monkeypatch, caplog):
+    from core.ehr.store import Dataset
+
+    def fail(self, subject_id):
+        raise RuntimeError("a value of a record")
+
+    monkeypatch.setattr(Dataset, "events", fail)
+    app = open_page("pages/patients.py", query={"subject": "1"})
+    text = shown(app)
+    assert "a value of a record" not in text
+    reference = text.split("under the id `")[1].split("`")[0]
+    assert reference in caplog.text
+
+
+def test_mendable_error_is_a_sentence_without_markup(open_page, monkeypatch):
+    from core.ehr.store import Dataset
+
+    def fail(self, subject_id):
+        raise InputError("the file [x](http://evil.example) is damaged", "copy it again")
+
+    monkeypatch.setattr(Dataset, "events", fail)
+    text = shown(open_page("pages/patients.py", query={"subject": "1"}))
+    assert "[x](http" not in text
+    assert "Copy it again" in text

@@ -1,0 +1,178 @@
+"""The Patients page in its states: data, no data, no model, short records, hostile text, hidden dates, bad links."""
+
+import re
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.pages import cohort
+from tests.pages.conftest import shown
+
+PAGE = "pages/patients.py"
+TABS = ("Record", "Timeline", "Labs and vitals", "Events", "Compare")
+CALENDAR_DATE = re.compile(r"(?:19|20)\d\d-\d\d")
+
+
+def sound(app: AppTest) -> None:
+    """No exception, no error card, and the banner is there."""
+    assert not app.exception
+    text = shown(app)
+    assert "Something went wrong" not in text
+    assert "Not a medical device" in text
+
+
+def link_of(app: AppTest) -> dict[str, str]:
+    """Query parameters as a link carries them."""
+    return {name: value if isinstance(value, str) else value[0] for name, value in app.query_params.items()}
+
+
+def tables(app: AppTest) -> str:
+    return "\n".join(frame.value.to_csv() for frame in app.dataframe)
+
+
+def figures(app: AppTest) -> str:
+    return "\n".join(chart.proto.spec for chart in app.get("plotly_chart"))
+
+
+def test_list_shows_subjects(open_page):
+    app = open_page(PAGE)
+    sound(app)
+    frame = app.dataframe[0].value
+    assert frame["Subject id"].tolist() == ["1", "2", "3", "4", "5"]
+    assert frame["Patient"].str.startswith("P-").all()
+
+
+def test_filters_narrow_the_list(open_page):
+    app = open_page(PAGE)
+    app.text_input[0].set_value("4").run()
+    assert app.dataframe[0].value["Subject id"].tolist() == ["4"]
+    app.text_input[0].set_value("99").run()
+    assert "No patient fits" in shown(app)
+
+
+def test_code_filter_finds_words_of_a_description(open_page):
+    app = open_page(PAGE)
+    app.text_input(key="f-code-text").set_value("metfor").run()
+    sound(app)
+    assert app.dataframe[0].value["Subject id"].tolist() == [str(cohort.RICH)]
+
+
+@pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("subject", [cohort.RICH, cohort.STATIC, cohort.ONE, cohort.TWO, cohort.HOSTILE])
+def test_every_tab_of_every_kind_of_record(open_page, tab, subject):
+    app = open_page(PAGE, query={"subject": str(subject), "tab": tab})
+    sound(app)
+
+
+def test_link_restores_subject_time_and_tab(open_page):
+    at = cohort.AT.replace(year=2014).isoformat()
+    app = open_page(PAGE, query={"subject": "1", "at": at, "tab": "Events"})
+    sound(app)
+    assert app.selectbox(key="at-1").value.isoformat() == at
+    assert link_of(app)["at"] == at
+    rows = app.dataframe[0].value
+    assert not rows["Time"].str.startswith("2014-03-05").any()
+    assert rows["Time"].str.startswith("2014-03-03").any()
+
+
+def test_default_time_is_the_newest_label(open_page):
+    app = open_page(PAGE, query={"subject": "1"})
+    assert app.selectbox(key="at-1").value == cohort.AT
+
+
+def test_record_counts_tokens_and_checks_leaks(open_page):
+    text = shown(open_page(PAGE, query={"subject": "1"}))
+    assert re.search(r"\*\*[\d,]+ tokens\*\* of minilm", text)
+    assert "discharge\\-diagnosis\\-at\\-admission" in text  # its newest label lies inside a stay
+
+
+def test_without_the_encoder_the_record_is_still_read(open_page, tmp_path):
+    entry = '[absent]\nsource = "folder:/nowhere"\narchitecture = "bert"\ndimension = 8\npooling = "mean"\n'
+    encoders = tmp_path / "encoders.toml"
+    encoders.write_text(entry + 'attention = "bidirectional"\nlicence = "none"\n')
+    for view in ("read", "model"):
+        app = open_page(PAGE, query={"subject": "1", "view": view}, encoders=encoders, encoder="absent")
+        sound(app)
+        assert "no token count" in shown(app)
+
+
+def test_empty_dataset_says_what_to_do(open_page, empty_folder):
+    app = open_page(PAGE, datasets=empty_folder)
+    sound(app)
+    assert "This dataset has no subjects" in shown(app)
+
+
+def test_missing_dataset_says_what_to_do(open_page, tmp_path):
+    app = open_page(PAGE, datasets=tmp_path / "nowhere")
+    sound(app)
+    assert "python \\-m core demo" in shown(app)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"subject": "99"}, "subject 99 is not in"),
+        ({"subject": "../etc/passwd"}, "names no subject id"),
+        ({"dataset": "/etc"}, "not offered here"),
+        ({"subject": "1", "at": "yesterday"}, "no time that can be read"),
+        ({"subject": "1", "at": "1900-01-01T00:00:00"}, "before the subject's birth"),
+    ],
+)
+def test_bad_links_are_answered_in_a_sentence(open_page, query, words):
+    app = open_page(PAGE, query=query)
+    sound(app)
+    assert words.lower() in shown(app).replace("\\", "").lower()
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_relative_times_show_no_calendar_date(open_page, tab):
+    app = open_page(PAGE, query={"subject": "1", "tab": tab, "times": "relative"})
+    sound(app)
+    labels = " ".join(str(option) for box in app.selectbox for option in box.options)
+    for text in (shown(app), tables(app), figures(app), labels, str(app.query_params)):
+        assert not CALENDAR_DATE.search(text), CALENDAR_DATE.search(text)
+
+
+def test_relative_link_restores_the_time(open_page):
+    app = open_page(PAGE, query={"subject": "1", "times": "relative"})
+    link = link_of(app)
+    assert link["at"].startswith("t")
+    again = open_page(PAGE, query=link)
+    assert again.selectbox(key="at-1").value == cohort.AT
+
+
+def test_hostile_text_is_escaped_where_it_would_be_read_as_markup(open_page):
+    app = open_page(PAGE, query={"subject": str(cohort.HOSTILE)})
+    text = "\n".join(element.value for element in app.markdown)
+    assert "evil" in text
+    for mark in (r"!\[x\]\(", r"\[a\]\(http", r"(?<!\\)<img", r":red\[", r"(?<!\\)\$x"):
+        assert not re.search(mark, text), mark
+
+
+def test_paper_profile_and_recent_codes(open_page):
+    app = open_page(PAGE, query={"subject": "1", "profile": "paper", "strategy": "recent_codes", "view": "raw"})
+    sound(app)
+    assert "Electronic Healthcare Record" not in shown(app)
+
+
+def test_budget_says_what_is_lost(open_page):
+    app = open_page(PAGE, query={"subject": "1", "view": "model", "limit": "512"})
+    sound(app)
+    frame = app.dataframe[0].value
+    assert (frame["Lines lost"] > 0).any()
+
+
+def test_going_back_to_the_list_keeps_nothing_of_the_subject(open_page):
+    app = open_page(PAGE, query={"subject": "1"})
+    app.button(key="all").click().run()
+    sound(app)
+    assert "subject" not in app.query_params
+    assert app.dataframe[0].value["Subject id"].tolist()[0] == "1"
+
+
+def test_next_and_previous_walk_the_list(open_page):
+    app = open_page(PAGE, query={"subject": "1"})
+    assert app.button(key="go-Previous").disabled
+    app.button(key="go-Next").click().run()
+    sound(app)
+    assert link_of(app)["subject"] == "2"
