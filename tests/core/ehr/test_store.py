@@ -131,7 +131,7 @@ def test_what_is_no_dataset_is_an_error(tmp_path, state):
     folder = tmp_path / "x"
     if state != "missing":
         folder.mkdir()
-    with pytest.raises(InputError, match="no dataset folder|not in the MEDS layout"):
+    with pytest.raises(InputError, match=r"no dataset folder|not in the MEDS layout"):
         open_dataset(folder)
 
 
