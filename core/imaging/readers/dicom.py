@@ -117,6 +117,7 @@ def _parse(data: bytes) -> Dataset:
 def _frame_view(dataset: Dataset, frame: int) -> Dataset:
     """The data set's own elements, overlaid with the shared and then the frame's functional groups."""
     view = Dataset()
+    view.set_original_encoding(*dataset.original_encoding)  # in which the tables' bytes stand
     view.update({element.tag: element for element in dataset if element.tag.group == 0x0028})
     for keyword in ("ImagerPixelSpacing", "NominalScannedPixelSpacing", "PresentationLUTShape"):
         if keyword in dataset:
