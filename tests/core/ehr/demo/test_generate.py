@@ -1,7 +1,6 @@
 """The demo cohort: reproducible, complete, in public vocabularies, and learnable."""
 
 import hashlib
-import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import polars as pl
 import pytest
 
 from core.ehr.demo import generate_demo
+from core.ehr.demo.cases import read_cases
 from core.ehr.demo.generate import read_codes
 from core.ehr.store import open_dataset
 from core.ehr.tasks import TASKS
@@ -98,17 +98,31 @@ def test_more_than_one_system_of_units_is_used(cohort: Path):
 
 
 def test_prepared_cases_point_at_held_out_labels(cohort: Path):
-    cases = json.loads((cohort / "metadata" / "cases.json").read_text())
+    cases = read_cases(cohort)
     dataset = open_dataset(cohort)
     held_out = set(dataset.splits().filter(pl.col("split") == "held_out")["subject_id"])
     assert len(cases) >= 3
     for case in cases:
-        labels = dataset.labels(case["task"]).filter(
-            (pl.col("subject_id") == case["subject_id"])
-            & (pl.col("prediction_time") == pl.lit(case["prediction_time"]).str.to_datetime())
-        )
-        assert labels["value"].to_list() == [case["outcome"]]
-        assert case["subject_id"] in held_out
+        of_subject = dataset.labels(case.task).filter(pl.col("subject_id") == case.subject_id)
+        labels = of_subject.filter(pl.col("prediction_time") == case.prediction_time)
+        assert labels["value"].to_list() == [case.outcome]
+        assert case.subject_id in held_out
+
+
+def test_a_dataset_without_cases_has_none(tmp_path: Path):
+    assert read_cases(tmp_path) == []
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / "metadata" / "cases.json").write_text('[{"subject_id": 1}]')
+    assert read_cases(tmp_path) == []
+
+
+def test_diagnoses_have_their_category_above_them(cohort: Path):
+    vocabulary = open_dataset(cohort).vocabulary
+    assert vocabulary.parents("ICD10CM/E11.65") == ("ICD10CM/E11",)
+    assert vocabulary.describe("ICD10CM/E11") == "Type 2 diabetes mellitus"
+    assert all(vocabulary.describe(p) for code in vocabulary.parent_codes for p in vocabulary.parents(code))
+    dotted = [code for code in vocabulary.descriptions if code.startswith("ICD10CM/") and "." in code]
+    assert all(vocabulary.parents(code) for code in dotted)
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path):
