@@ -85,6 +85,8 @@ def refuse_open_door(address: str, settings: Settings) -> None:
 
 def refuse_taken_port(address: str, port: int) -> None:
     """Say so where something else listens on the port, or where the address is not ours."""
+    if not 0 < port < 65536:
+        raise InputError(f"cannot listen on port {port}", "give a port between 1 and 65535")
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
             address.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

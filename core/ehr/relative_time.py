@@ -57,8 +57,9 @@ class Clock:
         days = (time - self.reference) // timedelta(days=1)
         if not self.from_birth or days < 0:
             return f"day {days}"
-        years = int(days / _YEAR)
-        return f"{years} y {days - int(years * _YEAR):d} d"
+        years = time.year - self.reference.year - (time < _birthday(self.reference, time.year))
+        since = time - _birthday(self.reference, self.reference.year + years)
+        return f"{years} y {since // timedelta(days=1)} d"
 
     def axis(self, time: datetime) -> datetime | float:
         """Return where a time lies on an axis: itself, or the age in years (days where birth is unknown)."""
@@ -117,3 +118,11 @@ class Clock:
         text = _LINKED.sub(day_count, text)
         text = _ISO_DATE.sub(day_count, text)
         return _OTHER_DATE.sub(HIDDEN, text)
+
+
+def _birthday(birth: datetime, year: int) -> datetime:
+    """The birthday in a year; that of a leap day is the first of March where there is none."""
+    try:
+        return birth.replace(year=year)
+    except ValueError:
+        return birth.replace(year=year, month=3, day=1)

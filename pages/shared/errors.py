@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import streamlit as st
 
+from core.ehr.escape import escape_markdown
 from core.errors import ChartlightError
 
 log = logging.getLogger("chartlight")
@@ -20,14 +21,14 @@ def show(error: ChartlightError) -> None:
     """Show a mendable error: what is wrong, and below it how to fix it."""
     what = error.what[:1].upper() + error.what[1:]
     fix = error.fix[:1].upper() + error.fix[1:]
-    with st.container(border=True, key=None):
+    with st.container(border=True):
         st.markdown(f":material/error: **{plain(what)}**")
         st.markdown(f"{plain(fix)}.")
 
 
 def plain(text: str) -> str:
-    """Return ``text`` with every character that Streamlit's Markdown would read as mark-up escaped."""
-    return "".join(f"\\{char}" if char in "\\`*_{}[]()<>#+-.!|$:~^=&" else char for char in text)
+    """Return ``text`` so that Streamlit's Markdown shows it as it is: for every text that comes from data."""
+    return escape_markdown(text)
 
 
 @contextmanager

@@ -1,0 +1,61 @@
+"""serve: refuses what would be unsafe or cannot work, in one sentence, before it starts anything."""
+
+import argparse
+import socket
+
+import pytest
+
+from core.commands import serve
+from core.errors import InputError, MissingError
+from core.settings import Settings
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.1", "localhost", "::1", "[::1]"])
+def test_loopback_needs_no_sign_in(address):
+    serve.refuse_open_door(address, Settings(sign_in=False))
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.5", "192.168.1.4", "example.org", ""])
+def test_other_addresses_are_refused_without_sign_in(address):
+    with pytest.raises(InputError, match="nobody has to sign in"):
+        serve.refuse_open_door(address, Settings(sign_in=False))
+
+
+def test_sign_in_without_a_provider_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(serve, "PROJECT_ROOT", tmp_path)
+    with pytest.raises(MissingError, match="no identity provider"):
+        serve.refuse_open_door("0.0.0.0", Settings(sign_in=True))
+
+
+def test_taken_port_is_named():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=str(port)):
+            serve.refuse_taken_port("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("port", [-1, 70000])
+def test_impossible_port_is_named(port):
+    with pytest.raises(InputError, match="cannot listen"):
+        serve.refuse_taken_port("127.0.0.1", port)
+
+
+def test_missing_dataset_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere"):
+        serve.ensure_datasets(Settings(home=tmp_path, datasets=[tmp_path / "nowhere"]))
+
+
+def test_command_binds_where_it_was_told():
+    line = serve.command("127.0.0.1", 8601, Settings(upload_mb=7))
+    assert "--server.address=127.0.0.1" in line
+    assert "--server.port=8601" in line
+    assert "--server.maxUploadSize=7" in line
+    assert not any("allowedHosts" in part for part in line)
+
+
+def test_arguments_are_read():
+    parser = argparse.ArgumentParser()
+    serve.add_arguments(parser)
+    assert parser.parse_args(["--port", "1", "--address", "::1"]).port == 1
