@@ -114,9 +114,8 @@ def _mismatch(schema: type[PyArrowSchema], actual: pa.Schema) -> str:
     expected = schema.schema()
     for i, field in enumerate(actual):
         wanted = expected.field(field.name).type if field.name in expected.names else None
-        if wanted in _TEXT and field.type in _TEXT:
-            actual = actual.set(i, field.with_type(wanted))
-        elif wanted == pa.list_(pa.string()) and field.type == pa.large_list(pa.large_string()):
+        lists = wanted == pa.list_(pa.string()) and field.type == pa.large_list(pa.large_string())
+        if lists or (wanted in _TEXT and field.type in _TEXT):
             actual = actual.set(i, field.with_type(wanted))
     try:
         schema.validate(actual)

@@ -41,7 +41,8 @@ TABLES = {
     "600,Hemoglobin,Measurement,LOINC,,S,718-7\n700,Positive,Meas Value,SNOMED,,S,10828004\n"
     "8713,gram per deciliter,Unit,UCUM,,S,g/dL\n32037,Intensive Care,Visit,Visit,,S,OMOP4822460\n"
     "502,Lung disease,Condition,SNOMED,,S,19829001\n503,Disease,Condition,SNOMED,,S,64572001\n",
-    "CONCEPT_RELATIONSHIP": "concept_id_1,concept_id_2,relationship_id\n500,502,Is a\n502,503,Is a\n500,501,Mapped from\n",
+    "CONCEPT_RELATIONSHIP": "concept_id_1,concept_id_2,relationship_id\n"
+    "500,502,Is a\n502,503,Is a\n500,501,Mapped from\n",
 }
 
 
@@ -143,7 +144,8 @@ def test_ancestors_come_from_the_relationships(source, tmp_path):
 
 
 def test_or_from_the_ancestor_table(tmp_path):
-    text = "ancestor_concept_id,descendant_concept_id,min_levels_of_separation\n502,500,1\n503,502,1\n503,500,2\n500,500,0\n"
+    text = "ancestor_concept_id,descendant_concept_id,min_levels_of_separation\n"
+    text += "502,500,1\n503,502,1\n503,500,2\n500,500,0\n"
     source = write_folder(tmp_path / "cdm", CONCEPT_RELATIONSHIP=None, CONCEPT_ANCESTOR=text)
     import_omop(source, tmp_path / "ds")
     assert open_dataset(tmp_path / "ds").vocabulary.parents("SNOMED/233604007") == ("SNOMED/19829001",)
