@@ -26,10 +26,12 @@ def run(args: argparse.Namespace) -> None:
     from core.embedding.cache import EmbeddingCache
     from core.embedding.encoders import load_encoder
     from core.errors import InputError
+    from core.risk.documents import scores_document
     from core.risk.heads import load_heads
     from core.risk.report_table import scores_table
     from core.risk.score import score_subject
     from core.risk.subtasks import parse_tasks
+    from core.safety import NOTICE
     from core.settings import get_settings
 
     try:
@@ -46,15 +48,8 @@ def run(args: argparse.Namespace) -> None:
     heads = load_heads(args.heads or settings.heads / name)
     scores = score_subject(dataset, args.subject, at, load_encoder(name), heads, tasks, EmbeddingCache())
     if args.json:
-        document = {
-            "notice": "Research demonstration. Not a medical device, not for clinical use.",
-            "dataset": dataset.name,
-            "synthetic": dataset.synthetic,
-            "subject_id": args.subject,
-            "prediction_time": at.isoformat(),
-            "scores": [score.to_dict() for score in scores],
-        }
+        document = scores_document(dataset, args.subject, at.isoformat(), scores)
         print(json.dumps(document, indent=1, ensure_ascii=False))
         return
     print(scores_table(scores))
-    print("\nResearch demonstration. Not a medical device, not for clinical use.")
+    print(f"\n{NOTICE}")

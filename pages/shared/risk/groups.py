@@ -9,7 +9,7 @@ from core.risk.score import RARE, TaskScore
 from pages.shared import charts
 from pages.shared.risk.scoring import key_of
 
-ROW = 46
+ROW = 62
 """Height of a row in pixels."""
 TICKS = {
     "Percent": (0, 0.25, 0.5, 0.75, 1),
@@ -36,7 +36,7 @@ def words(score: TaskScore) -> str:
 
 
 def figure(scores: Sequence[TaskScore], scale: str, chosen: str | None) -> go.Figure:
-    """Draw one row a score: name and words on the left, the scale in the middle, the numbers on the right.
+    """Draw one row a score: name and numbers above its scale, what they mean below it.
 
     Args:
         scores: from the top down.
@@ -46,7 +46,11 @@ def figure(scores: Sequence[TaskScore], scale: str, chosen: str | None) -> go.Fi
     rows = list(range(len(scores)))
     known = [(row, score) for row, score in zip(rows, scores, strict=True) if score.reliable]
     place = (lambda p: float(p)) if scale == "Percent" else _log_odds
-    chart = charts.figure(ROW * len(scores) + 34, dragmode=False, margin={"l": 250, "r": 126, "t": 4, "b": 30})
+    chart = charts.figure(ROW * len(scores) + 34, dragmode=False, margin={"l": 14, "r": 14, "t": 2, "b": 28})
+    for row in rows:
+        chart.add_shape(
+            type="line", x0=0, x1=1, xref="x domain", y0=row, y1=row, line={"color": charts.LINE, "width": 1}
+        )
     for row, score in known:
         lower, upper = score.interval
         chart.add_trace(
@@ -64,7 +68,7 @@ def figure(scores: Sequence[TaskScore], scale: str, chosen: str | None) -> go.Fi
             x=[place(score.prevalence) for _, score in known],
             y=[row for row, _ in known],
             mode="markers",
-            marker={"symbol": "line-ns", "size": 22, "line": {"width": 2, "color": charts.SLATE}},
+            marker={"symbol": "line-ns", "size": 13, "line": {"width": 2, "color": charts.SLATE}},
             name="Cohort average",
             customdata=[percent(score.prevalence) for _, score in known],
             hovertemplate="cohort average %{customdata}<extra></extra>",
@@ -82,37 +86,24 @@ def figure(scores: Sequence[TaskScore], scale: str, chosen: str | None) -> go.Fi
         )
     )
     for row, score in zip(rows, scores, strict=True):
-        chart.add_annotation(
-            x=0,
-            xref="paper",
-            xshift=-10,
-            y=row,
-            xanchor="right",
-            align="right",
-            showarrow=False,
-            text=f"<b>{score.name}</b><br><span style='font-size:11px'>{words(score)}</span>",
-        )
+        _write(chart, row, "left", 17, f"<b>{score.name}</b>")
+        _write(chart, row, "left", -16, f"<span style='font-size:11px'>{words(score)}</span>")
         if score.reliable:
             lower, upper = score.interval
-            chart.add_annotation(
-                x=1,
-                xref="paper",
-                xshift=10,
-                y=row,
-                xanchor="left",
-                align="left",
-                showarrow=False,
-                text=f"<b>{percent(score.probability)}</b> ({percent(lower)[:-2]}–{percent(upper)[:-2]})"
-                f"<br><span style='font-size:11px'>average {percent(score.prevalence)}</span>",
+            range_text = f"{percent(lower).removesuffix(' %')} to {percent(upper).removesuffix(' %')}"
+            _write(chart, row, "right", 17, f"<b>{percent(score.probability)}</b> ({range_text})")
+            _write(
+                chart, row, "right", -16, f"<span style='font-size:11px'>average {percent(score.prevalence)}</span>"
             )
         if key_of(score) == chosen:
-            chart.add_hrect(y0=row - 0.5, y1=row + 0.5, fillcolor=charts.FAINT, line_width=0, layer="below")
+            chart.add_hrect(y0=row - 0.48, y1=row + 0.48, fillcolor=charts.FAINT, line_width=0, layer="below")
     ticks = TICKS[scale]
     edges = (-0.02, 1.02) if scale == "Percent" else (_log_odds(_LOWEST), _log_odds(0.995))
     chart.update_xaxes(
         range=edges,
         tickvals=[place(tick) for tick in ticks],
         ticktext=[f"{100 * tick:g} %" for tick in ticks],
+        tickangle=0,
         fixedrange=True,
     )
     chart.update_yaxes(range=[len(scores) - 0.5, -0.5], showticklabels=False, showgrid=False, fixedrange=True)
@@ -128,6 +119,19 @@ def alt(group: str, scores: Sequence[TaskScore]) -> str:
         for score in scores
     ]
     return f"{group}: " + "; ".join(parts) + "."
+
+
+def _write(chart: go.Figure, row: int, side: str, shift: int, text: str) -> None:
+    """Write beside the left or right edge of the plot, ``shift`` pixels above the row's scale."""
+    chart.add_annotation(
+        x=0 if side == "left" else 1,
+        xref="paper",
+        xanchor=side,
+        y=row,
+        yshift=shift,
+        showarrow=False,
+        text=text,
+    )
 
 
 def _basis(score: TaskScore) -> str:

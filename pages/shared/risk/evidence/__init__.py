@@ -1,0 +1,1 @@
+"""The evidence behind one score, a tab a question."""

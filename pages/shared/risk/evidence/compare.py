@@ -1,0 +1,142 @@
+"""Tab Compare: these scores beside those of another patient, another time or another encoder."""
+
+from dataclasses import replace
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.ehr.timepoints import timepoints
+from core.errors import ChartlightError, InputError
+from core.risk.score import TaskScore
+from core.settings import get_settings
+from pages.shared import charts, empty, selection
+from pages.shared.errors import plain
+from pages.shared.patients.chart import Patient
+from pages.shared.risk import scoring
+from pages.shared.risk.case import Case
+from pages.shared.risk.groups import percent
+
+WITH = ("Another patient", "Another time", "Another encoder")
+
+
+def show(case: Case) -> None:
+    """Draw the choice of what to compare with, and both sets of scores on one scale."""
+    kind = st.segmented_control("Compare with", WITH, default=WITH[0], required=True, key="compare-with")
+    try:
+        chosen = _other(case, kind or WITH[0])
+    except ChartlightError as error:
+        empty.show(plain(error.what[:1].upper() + error.what[1:]), f"{plain(error.fix)}.", icon="error", key="compare")
+        return
+    if chosen is None:
+        return
+    name, other = chosen
+    theirs = {scoring.key_of(score): score for score in other}
+    pairs = [
+        (mine, theirs[scoring.key_of(mine)])
+        for mine in case.scored.scores
+        if scoring.key_of(mine) in theirs and mine.reliable and theirs[scoring.key_of(mine)].reliable
+    ]
+    if not pairs:
+        empty.show("There is no task that both have a reliable score for", icon="compare_arrows", key="compare")
+        return
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        charts.show(figure(pairs, name), key="compare-scores", alt=alt(pairs, name), mode_bar=False)
+    with right:
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "Task": [mine.name for mine, _ in pairs],
+                    "This": [percent(mine.probability) for mine, _ in pairs],
+                    name: [percent(their.probability) for _, their in pairs],
+                    "Cohort": [percent(mine.prevalence) for mine, _ in pairs],
+                }
+            ),
+            hide_index=True,
+            height=35 * (len(pairs) + 1) + 3,
+            alt=f"Scores of this patient and of {name}",
+        )
+
+
+def figure(pairs: list[tuple[TaskScore, TaskScore]], name: str) -> go.Figure:
+    """Draw a line a task between the two probabilities."""
+    tasks = [mine.name for mine, _ in pairs]
+    links = []
+    for mine, their in pairs:
+        links += [(mine.probability, mine.name), (their.probability, mine.name), (None, None)]
+    chart = charts.figure(
+        60 + 24 * len(pairs),
+        go.Scatter(
+            x=[x for x, _ in links], y=[y for _, y in links], mode="lines", line={"color": charts.SLATE, "width": 1},
+            hoverinfo="skip", showlegend=False,
+        ),
+        _marks([mine.probability for mine, _ in pairs], tasks, "This", charts.BLUE, "diamond"),
+        _marks([their.probability for _, their in pairs], tasks, name, charts.VERMILLION, "circle-open"),
+        legend=True,
+        dragmode=False,
+    )  # fmt: skip
+    chart.update_xaxes(range=[-0.02, 1.02], tickformat=".0%", fixedrange=True)
+    chart.update_yaxes(autorange="reversed", fixedrange=True, dtick=1)
+    return chart
+
+
+def alt(pairs: list[tuple[TaskScore, TaskScore]], name: str) -> str:
+    """Say the figure in words."""
+    parts = [f"{mine.name} {percent(mine.probability)} and {percent(their.probability)}" for mine, their in pairs]
+    return f"Scores of this patient and of {name}: " + "; ".join(parts) + "."
+
+
+def _other(case: Case, kind: str) -> tuple[str, tuple[TaskScore, ...]] | None:
+    if kind == WITH[2]:
+        return _other_encoder(case)
+    if kind == WITH[1]:
+        times = [time for time in case.patient.times if time.time != case.patient.at]
+        if not times:
+            empty.show("This patient has no other time", icon="schedule", key="compare")
+            return None
+        clock = case.patient.clock
+        time = st.selectbox("Other time", times, format_func=lambda t: f"{clock.show(t.time)} · {t.note}", width=480)
+        return clock.show(time.time), scoring.scored(replace(case.patient, at=time.time), case.encoder_name).scores
+    text = st.text_input("Subject id of the other patient", placeholder="an id of this dataset", width=260).strip()
+    if not text:
+        st.caption("The patient is read as of the newest of their own times.")
+        return None
+    if not text.isdecimal():
+        empty.show("A subject id is a whole number", icon="tag", key="compare")
+        return None
+    other = _patient(case, int(text))
+    return selection.alias(other.subject_id), scoring.scored(other, case.encoder_name).scores
+
+
+def _patient(case: Case, subject: int) -> Patient:
+    dataset = case.patient.dataset
+    events, labels = dataset.events(subject), case.patient.labels.clear()
+    times = timepoints(events, labels, dataset.vocabulary)
+    clock = selection.clock_of(dataset, subject)
+    if not times:
+        raise InputError(f"subject {subject} has no event with a time", "choose another patient")
+    return Patient(dataset, subject, events, labels, times, times[0].time, clock, {})
+
+
+def _other_encoder(case: Case) -> tuple[str, tuple[TaskScore, ...]] | None:
+    folder = get_settings().heads
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name != case.encoder_name)
+    if not names:
+        empty.show(
+            "Only one encoder has heads here",
+            "Train heads for another one; then its scores stand beside these.",
+            icon="model_training",
+            command=f"python -m core train-heads {folder.name}/NAME --encoder NAME",
+            key="compare",
+        )
+        return None
+    name = st.selectbox("Other encoder", names, width=300)
+    return name, scoring.scored(case.patient, name).scores
+
+
+def _marks(x: list[float], y: list[str], name: str, color: str, symbol: str) -> go.Scatter:
+    return go.Scatter(
+        x=x, y=y, mode="markers", name=name, marker={"color": color, "size": 11, "symbol": symbol},
+        hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+    )  # fmt: skip

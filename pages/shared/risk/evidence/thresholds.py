@@ -1,0 +1,94 @@
+"""Tab Thresholds: what an alert at this probability would have meant on held-out patients."""
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.risk.thresholds import ThresholdRow, threshold_table
+from pages.shared import charts, layout
+from pages.shared.risk.case import Case
+from pages.shared.risk.groups import percent
+
+
+def show(case: Case) -> None:
+    """Draw a slider over the threshold, the numbers it gives, and the whole curve."""
+    head = case.head
+    probability = head.reference_probability
+    low, high = float(np.min(probability)), float(np.max(probability))
+    if not case.score.reliable or low == high:
+        st.markdown("Too few held-out positives, or one score for all: a threshold says nothing here.")
+        return
+    steps = np.unique(np.round(np.quantile(probability, np.linspace(0.02, 0.99, 60)), 4))
+    start = min(steps, key=lambda step: abs(step - case.score.probability))
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        threshold = st.select_slider(
+            "Alert from this probability on",
+            [float(step) for step in steps],
+            float(start),
+            format_func=percent,
+            key=f"threshold-{head.key}",
+        )
+        row = threshold_table(head.reference_target, probability, np.array([threshold]))[0]
+        layout.facts(
+            [
+                ("Alerts per 100", f"{row.alerts_per_100:.0f}"),
+                ("Of 100 alerts, right", _with_interval(row.ppv, row.ppv_interval)),
+                ("Of 100 silent, right", _with_interval(row.npv, row.npv_interval)),
+            ],
+            key="threshold-1",
+        )
+        layout.facts(
+            [
+                ("Outcomes found", f"{row.true_positives} of {row.true_positives + row.false_negatives}"),
+                ("False alerts", f"{row.false_positives}"),
+                ("Net benefit", "" if row.net_benefit is None else f"{row.net_benefit:+.3f}"),
+            ],
+            key="threshold-2",
+        )
+        side = "above" if case.score.probability >= threshold else "below"
+        st.caption(
+            f"On {head.n:,} held-out cases with {head.n_positive:,} positives. This patient, at "
+            f"{percent(case.score.probability)}, lies {side} the threshold. Intervals: Wilson, 95 %."
+        )
+    with right:
+        rows = threshold_table(head.reference_target, probability, steps)
+        charts.show(figure(rows, threshold), key="thresholds", alt=alt(row), mode_bar=False)
+
+
+def figure(rows: list[ThresholdRow], threshold: float) -> go.Figure:
+    """Draw PPV, sensitivity and alert rate over the threshold."""
+    x = [row.threshold for row in rows]
+    lines = (
+        ("Alerts right (PPV)", [row.ppv for row in rows], charts.BLUE, "solid"),
+        ("Outcomes found (sensitivity)", [row.sensitivity for row in rows], charts.VERMILLION, "dash"),
+        ("Alert rate", [row.alerts_per_100 / 100 for row in rows], charts.SLATE, "dot"),
+    )
+    chart = charts.figure(
+        290,
+        *(
+            go.Scatter(x=x, y=y, mode="lines", name=name, line={"color": color, "dash": dash, "width": 2})
+            for name, y, color, dash in lines
+        ),
+        legend=True,
+        hovermode="x unified",
+    )
+    chart.add_vline(threshold, line={"color": charts.SLATE, "width": 1})
+    chart.update_xaxes(title="Threshold", tickformat=".0%" if max(x) > 0.05 else ".1%", hoverformat=".1%")
+    chart.update_yaxes(tickformat=".0%", range=[0, 1.02], hoverformat=".0%")
+    return chart
+
+
+def alt(row: ThresholdRow) -> str:
+    """Say the figure in words."""
+    ppv = "none" if row.ppv is None else f"{100 * row.ppv:.0f} of 100"
+    return (
+        f"Alert rate, positive predictive value and sensitivity over the threshold. At {percent(row.threshold)}: "
+        f"{row.alerts_per_100:.0f} alerts per 100 patients, {ppv} of them right."
+    )
+
+
+def _with_interval(value: float | None, interval: tuple[float, float]) -> str:
+    if value is None:
+        return "none"
+    return f"{100 * value:.0f} ({100 * interval[0]:.0f} to {100 * interval[1]:.0f})"

@@ -1,0 +1,148 @@
+"""Tab What if: edit the record, read it again, see text and score change. A simulation, and marked as one."""
+
+import difflib
+from datetime import datetime
+
+import pandas as pd
+import polars as pl
+import streamlit as st
+
+from core.ehr.escape import plain_text
+from core.ehr.meds_layout import BIRTH_CODES
+from core.risk.whatif import NOTICE, AddEvent, Edit, RemoveCode, SetValue, WhatIf, what_if
+from pages.shared import audit, empty
+from pages.shared.errors import plain
+from pages.shared.risk.case import Case
+from pages.shared.risk.groups import percent
+
+_EDITS = "_what_if_edits"
+_RECENT = 300
+
+
+def show(case: Case) -> None:
+    """Draw the controls that edit, the list of edits, and the two readings."""
+    if not audit.identity().may("what_if"):
+        empty.show(
+            "Simulations need the role researcher", "Your role may look, not simulate.", icon="lock", key="what"
+        )
+        return
+    st.markdown(f":material/experiment: **{NOTICE}**")
+    owner = (case.patient.subject_id, case.patient.at)
+    if st.session_state.get(_EDITS, (None, []))[0] != owner:
+        st.session_state[_EDITS] = (owner, [])
+    edits: list[tuple[str, Edit]] = st.session_state[_EDITS][1]
+    known = case.patient.events.filter(pl.col("time").is_not_null() & (pl.col("time") <= case.patient.at))
+    columns = st.columns(3, gap="medium")
+    with columns[0]:
+        _change_value(case, known, edits)
+    with columns[1]:
+        _remove(case, known, edits)
+    with columns[2]:
+        _add(case, known, edits)
+    if not edits:
+        empty.show(
+            "Nothing is edited yet", "Change a value, remove a code or add one above.", icon="edit_note", key="what"
+        )
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        for label, _ in edits:
+            st.markdown(f":violet-badge[:material/edit: {plain(label)}]", width="content")
+        st.button("Undo all", icon=":material/undo:", type="tertiary", on_click=edits.clear, key="undo-edits")
+    audit.record("what_if", case.patient.subject_id, page="risk")
+    _result(case, [edit for _, edit in edits])
+
+
+def _change_value(case: Case, known: pl.DataFrame, edits: list) -> None:
+    values = known.filter(pl.col("numeric_value").is_not_null()).reverse().head(_RECENT)
+    with st.form("edit-value", border=True):
+        st.markdown("**Change a value**")
+        names = {row["row"]: _value_name(case, row) for row in values.iter_rows(named=True)}
+        row = st.selectbox("Measurement", list(names), format_func=names.get, key="what-row")
+        value = st.number_input("New value", value=None, format="%g", key="what-value")
+        if st.form_submit_button("Change", icon=":material/edit:") and row is not None and value is not None:
+            edits.append((f"{names[row].split(' · ')[0]} set to {value:g}", SetValue(row, value)))
+
+
+def _remove(case: Case, known: pl.DataFrame, edits: list) -> None:
+    describe = case.patient.dataset.vocabulary.describe
+    birth = known["code"].is_in(BIRTH_CODES)
+    codes = sorted(known.filter(~birth)["code"].unique(), key=lambda code: (describe(code) or code).lower())
+    with st.form("edit-remove", border=True):
+        st.markdown("**Remove a code**")
+        code = st.selectbox("Coded event", codes, format_func=lambda c: f"{describe(c) or c} · {c}", key="what-code")
+        st.caption("Every event with this code is left out.")
+        if st.form_submit_button("Remove", icon=":material/delete:") and code:
+            edits.append((f"without {describe(code) or code}", RemoveCode(code)))
+
+
+def _add(case: Case, known: pl.DataFrame, edits: list) -> None:
+    vocabulary = case.patient.dataset.vocabulary
+    with st.form("edit-add", border=True):
+        st.markdown("**Add a coded event**")
+        code = st.selectbox(
+            "Code of the dataset",
+            sorted(vocabulary.descriptions),
+            index=None,
+            format_func=lambda c: f"{vocabulary.describe(c)} · {c}",
+            key="what-new",
+        )
+        value = st.number_input("Value, for a measurement", value=None, format="%g", key="what-new-value")
+        if st.form_submit_button("Add", icon=":material/add:") and code:
+            unit, visit = _usual_unit(known, code), _open_visit(known, case.patient.at)
+            label = vocabulary.describe(code) or code
+            edits.append((f"with {label}" + (f" {value:g}" if value is not None else ""),
+                          AddEvent(code, case.patient.at, value, unit, visit)))  # fmt: skip
+
+
+def _result(case: Case, edits: list[Edit]) -> None:
+    patient = case.patient
+    result: WhatIf = case.compute(
+        "Reading the edited record",
+        "what_if",
+        lambda encoder, cache, progress: what_if(
+            patient.dataset, patient.subject_id, patient.at, edits, encoder, case.heads, cache
+        ),
+        tuple(map(repr, edits)),
+    )
+    if not result.text_changed:
+        st.markdown("The edit does not reach the text that the model reads, so no score changes.")
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**Scores** :gray[simulated, largest change first]")
+        pairs = sorted(result.scores.values(), key=lambda pair: -abs(pair[1].log_odds - pair[0].log_odds))
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "Task": [real.name for real, _ in pairs],
+                    "As it is": [percent(real.probability) if real.reliable else "no estimate" for real, _ in pairs],
+                    "Simulated": [percent(new.probability) if new.reliable else "no estimate" for _, new in pairs],
+                    "Change in log-odds": [new.log_odds - real.log_odds for real, new in pairs],
+                }
+            ),
+            hide_index=True,
+            column_config={"Change in log-odds": st.column_config.NumberColumn(format="%+.2f")},
+            alt="Scores as they are and simulated",
+        )
+    with right:
+        st.markdown("**Text** :gray[what the model reads, before and after]")
+        before, after = (plain_text(text).splitlines() for text in (result.before, result.after))
+        lines = list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]
+        st.code("\n".join(patient.clock.text(line) for line in lines), language="diff", height=360, wrap_lines=True)
+
+
+def _value_name(case: Case, row: dict) -> str:
+    name = case.patient.dataset.vocabulary.describe(row["code"]) or row["code"]
+    return f"{name} {row['numeric_value']:g} {row['unit'] or ''} · {case.patient.clock.show(row['time'])}"
+
+
+def _usual_unit(known: pl.DataFrame, code: str) -> str | None:
+    units = known.filter((pl.col("code") == code) & pl.col("unit").is_not_null())["unit"]
+    return units[-1] if len(units) else None
+
+
+def _open_visit(known: pl.DataFrame, at: datetime) -> int | None:
+    visits = known.filter(
+        pl.col("visit_id").is_not_null() & pl.col("code").str.starts_with("Visit/") & (pl.col("end") > at)
+    )
+    return visits["visit_id"][-1] if len(visits) else None

@@ -1,0 +1,68 @@
+"""The evidence behind one score: the choice of the task, what it says in words, and a tab for each question."""
+
+import json
+
+import streamlit as st
+
+from core.ehr.tasks import TASK_BY_ID
+from core.risk.documents import scores_document, scores_html
+from core.settings import get_settings
+from pages.shared import downloads, layout, selection
+from pages.shared.patients.chart import Patient
+from pages.shared.risk import scoring
+from pages.shared.risk.case import Case
+from pages.shared.risk.evidence import compare, neighbours, sections, sensitivity, thresholds, trajectory, what_if
+from pages.shared.risk.groups import percent
+
+TABS = {
+    "Sections": sections.show,
+    "Similar patients": neighbours.show,
+    "Trajectory": trajectory.show,
+    "Sensitivity": sensitivity.show,
+    "Thresholds": thresholds.show,
+    "What if": what_if.show,
+    "Compare": compare.show,
+}
+
+
+def show(patient: Patient, scored: scoring.Scored, names: dict[str, str]) -> None:
+    """Draw the evidence for the chosen task, and the downloads."""
+    encoder = get_settings().encoder
+    heads = scoring.heads_of(encoder)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-evidence"):
+        key = st.selectbox("Evidence for", list(names), format_func=names.get, key="risk-task", width=320)
+        st.space("stretch")
+        _downloads(patient, scored)
+    case = Case(patient, scored, heads[key], heads, encoder)
+    score = case.score
+    st.markdown(f"{TASK_BY_ID[score.task].question} **{score.natural_frequency}.**")
+    if score.reliable:
+        lower, upper = score.interval
+        layout.facts(
+            [
+                ("Probability", percent(score.probability)),
+                ("95 % of the calibration", f"{percent(lower)} to {percent(upper)}"),
+                ("Cohort average", percent(score.prevalence)),
+                ("Percentile in the cohort", f"{score.percentile:.0f}"),
+                ("Held-out cases", f"{score.n:,}, {score.n_positive:,} positive"),
+            ],
+            key="score",
+        )
+    st.caption(f"{encoder} read {scored.tokens:,} tokens · head {score.head_version}")
+    tabs = st.tabs(list(TABS), on_change="rerun", key="evidence", bind="query-params")
+    for tab, draw in zip(tabs, TABS.values(), strict=True):
+        if tab.open:
+            with tab:
+                draw(case)
+
+
+def _downloads(patient: Patient, scored: scoring.Scored) -> None:
+    name = selection.alias(patient.subject_id)
+    document = scores_document(patient.dataset, name, patient.clock.show(patient.at), scored.scores)
+    for label, data, extension, mime in (
+        ("JSON", json.dumps(document, indent=1, ensure_ascii=False), "json", "application/json"),
+        ("HTML", scores_html(document), "html", "text/html"),
+    ):
+        downloads.button(
+            label, data, f"risk-{name}.{extension}", mime, f"risk-{extension}", patient.subject_id, page="risk"
+        )
