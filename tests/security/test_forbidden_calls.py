@@ -14,10 +14,10 @@ NEED_SAFE_LOADER = {"yaml.load", "yaml.load_all"}
 
 
 def dotted(node: ast.AST) -> str:
-    """Return a.b.c for attribute chains and names, "" for anything else."""
+    """Return a.b.c for names and attributes of names, with ? for any other start; "" for anything else."""
     if isinstance(node, ast.Attribute):
-        head = dotted(node.value)
-        return f"{head}.{node.attr}" if head else node.attr
+        head = dotted(node.value) or "?"
+        return f"{head}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
 
 
@@ -119,6 +119,7 @@ def test_the_check_itself_finds_each_kind(source):
         "HERE = Path(__file__).parent\nst.html(HERE / 'style.css')",
         "subprocess.run(['ls'])",
         "yaml.safe_load(t)",
+        "build().eval()",
     ],
 )
 def test_the_check_lets_the_safe_forms_pass(source):
