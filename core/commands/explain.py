@@ -1,0 +1,185 @@
+"""Explain a segmentation: raw maps of all layers, mask, overlays and a manifest."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+HELP = "explain a segmenter's decision on an image with Seg-Grad CAM and Seg-HiRes-Grad CAM"
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".nii", ".nii.gz")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("image", nargs="?", type=Path, metavar="IMAGE", help="PNG, JPEG, TIFF, DICOM or NIfTI file")
+    parser.add_argument("--batch", type=Path, metavar="FOLDER", help="explain every image of a folder instead")
+    parser.add_argument("--model", required=True, help="name of a segmenter, or its folder")
+    parser.add_argument("--class", dest="class_index", type=int, default=1, metavar="INDEX", help="class (default 1)")
+    parser.add_argument(
+        "--region",
+        default="mask",
+        help="mask, image, pixel:X,Y, box:X0,Y0,X1,Y1, component:X,Y, false_positives, false_negatives (default mask)",
+    )
+    parser.add_argument("--ground-truth", type=Path, metavar="FILE", help="mask image with class indices (same size)")
+    parser.add_argument("--layers", default="all", metavar="NAMES", help="all, or layer names separated by commas")
+    parser.add_argument("--show", metavar="LAYER", help="layer of the overlays (default: the middle of the decoder)")
+    parser.add_argument("--signed", action="store_true", help="keep negative evidence in the overlays")
+    parser.add_argument("--palette", default="", help="colour map of the overlays")
+    parser.add_argument("--own-scale", action="store_true", help="scale each overlay by its own maximum")
+    parser.add_argument("--figure", default="", metavar="FORMATS", help="figures to make: png,svg,pdf")
+    parser.add_argument("--evidence", action="store_true", help="measure deletion and insertion at the shown layer")
+    parser.add_argument("--frame", type=int, default=0, help="frame of a multi-frame file, from 0")
+    parser.add_argument("--axis", choices=("sagittal", "coronal", "axial"), help="slice axis of a NIfTI volume")
+    parser.add_argument("--slice", type=int, help="slice of a NIfTI volume, from 0 (default: the middle)")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="output folder")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Explain one image, or each image of a folder."""
+    from core.errors import InputError
+    from core.imaging.segmenters import load_segmenter
+
+    if (args.image is None) == (args.batch is None):
+        raise InputError("there is no single source of images", "give either IMAGE or --batch FOLDER")
+    segmenter = load_segmenter(args.model)
+    if args.batch is None:
+        summary = explain_file(args, segmenter, args.image, args.out)
+        print(json.dumps(summary, indent=2))
+        return
+    explain_folder(args, segmenter)
+
+
+def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, out: Path) -> dict[str, Any]:
+    """Explain one file and write its folder; returns what is printed."""
+    from core.imaging.cams import explain
+    from core.imaging.display import DisplayOptions
+    from core.imaging.export import explanation_files, write_folder
+    from core.imaging.faithfulness import deletion_insertion
+    from core.imaging.ground_truth import read_ground_truth
+    from core.imaging.layers import default_layer
+    from core.imaging.readers import read_image
+    from core.imaging.regions import parse_region
+    from core.progress import terminal_bar
+
+    data = read_bytes(path)
+    image = read_image(data, frame=args.frame, axis=args.axis, slice=args.slice, name=path.name)
+    truth = read_ground_truth(read_bytes(args.ground_truth), len(segmenter.classes)) if args.ground_truth else None
+    region = parse_region(args.region, truth)
+    layers = None if args.layers.strip() == "all" else [name.strip() for name in args.layers.split(",")]
+    result = explain(segmenter, image, region, args.class_index, layers)
+    shown = args.show or default_layer(list(result.maps))
+    options = DisplayOptions(
+        signed=args.signed,
+        scale="own" if args.own_scale else "shared",
+        palette=args.palette or ("RdBu_r" if args.signed else "inferno"),
+    )
+    if shown not in result.maps:
+        from core.imaging.cams import check_layers
+
+        check_layers(segmenter, [shown])
+        shown = default_layer(list(result.maps))
+    evidence = {}
+    if args.evidence:
+        with terminal_bar("evidence", "image") as progress:
+            evidence["deletion_insertion"] = deletion_insertion(
+                segmenter, image, result, shown, progress=progress
+            ).describe()
+    figures = tuple(kind.strip().lower() for kind in args.figure.split(",") if kind.strip())
+    files = explanation_files(
+        segmenter,
+        image,
+        result,
+        shown,
+        options,
+        figures=figures,
+        evidence=evidence,
+        extra={"request": request(args, segmenter, data)},
+    )
+    write_folder(files, out)
+    return {
+        "out": str(out),
+        "score": result.score,
+        "n_pixels": result.n_pixels,
+        "mean_probability": result.mean_probability,
+        "layers": list(result.maps),
+        "shown_layer": shown,
+        "files": list(files),
+    }
+
+
+def explain_folder(args: argparse.Namespace, segmenter: Any) -> None:
+    """Explain every image of a folder; finished ones are left alone, images that cannot be are listed."""
+    import sys
+
+    from core.errors import ChartlightError, InputError
+    from core.progress import terminal_bar
+
+    if not args.batch.is_dir():
+        raise InputError(f"there is no folder {args.batch}", "give a folder of images to --batch")
+    if args.out.resolve() == args.batch.resolve() or args.batch.resolve() in args.out.resolve().parents:
+        raise InputError("the output folder lies inside of the image folder", "choose another --out")
+    paths = sorted(path for path in args.batch.iterdir() if path.is_file() and path.name.lower().endswith(SUFFIXES))
+    if not paths:
+        raise InputError(
+            f"the folder {args.batch} has no images", f"put files there that end in {', '.join(SUFFIXES)}"
+        )
+    done, skipped, failed = [], [], []
+    with terminal_bar("explain", "image") as progress:
+        for index, path in enumerate(paths):
+            progress(index, len(paths), "")
+            out = args.out / path.name
+            try:
+                if is_done(out, request(args, segmenter, read_bytes(path))):
+                    skipped.append(path.name)
+                    continue
+                explain_file(args, segmenter, path, out)
+                done.append(path.name)
+            except ChartlightError as error:
+                failed.append({"image": path.name, "error": str(error)})
+                print(f"{path.name}: {error}", file=sys.stderr)
+        progress(len(paths), len(paths), "")
+    summary = {"explained": len(done), "already_done": len(skipped), "failed": failed, "out": str(args.out)}
+    print(json.dumps(summary, indent=2))
+    if failed and not done and not skipped:
+        raise InputError("no image could be explained", "see the messages above")
+
+
+def request(args: argparse.Namespace, segmenter: Any, data: bytes) -> dict[str, Any]:
+    """What was asked, by content: a finished folder with the same request need not be made again."""
+    import hashlib
+
+    truth = hashlib.sha256(read_bytes(args.ground_truth)).hexdigest() if args.ground_truth else None
+    names = ("class_index", "region", "layers", "show", "signed", "palette", "own_scale", "figure", "evidence")
+    asked: dict[str, Any] = {name: getattr(args, name) for name in (*names, "frame", "axis", "slice")}
+    asked["image_sha256"] = hashlib.sha256(data).hexdigest()
+    asked["weights_sha256"] = segmenter.weights_sha256
+    asked["ground_truth_sha256"] = truth
+    return asked
+
+
+def is_done(folder: Path, asked: dict[str, Any]) -> bool:
+    """Whether a folder holds the whole answer to this very request."""
+    try:
+        described = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return described.get("request") == asked and all((folder / name).is_file() for name in described.get("files", []))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file of the user's.
+
+    Raises:
+        InputError: it is not there, not a file, or cannot be read.
+    """
+    from core.errors import InputError
+    from core.settings import get_settings
+
+    if not path.is_file():
+        raise InputError(f"there is no file {path}", "give the path of an image")
+    if path.stat().st_size > (limit := get_settings().upload_mb * 2**20):
+        raise InputError(f"{path.name} is larger than {limit >> 20} MB", "raise CHARTLIGHT_UPLOAD_MB")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read ({error.strerror})", "check its permissions") from error

@@ -1,0 +1,132 @@
+"""The manifest: what an explanation was made of, so that another can make it again.
+
+It names files by hash, never by name, and holds nothing of a DICOM header.
+"""
+
+import platform
+import sys
+import tomllib
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from core.imaging.cams import METHODS, CamResult
+from core.imaging.display import DisplayedMap, DisplayOptions
+from core.imaging.segmenters import Segmenter
+from core.safety import EXPORT_NOTICE
+from core.settings import PROJECT_ROOT
+
+SCHEMA_VERSION = 1
+_PACKAGES = ("torch", "segmentation-models-pytorch", "timm", "numpy", "scipy", "pillow", "pydicom", "nibabel")
+
+
+@lru_cache
+def versions() -> dict[str, str]:
+    """Versions of Chartlight, Python and the packages that make maps."""
+    found = {"chartlight": _own_version(), "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _own_version() -> str:
+    try:
+        return str(tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]["version"])
+    except (OSError, KeyError, tomllib.TOMLDecodeError):
+        return "unknown"
+
+
+def manifest(
+    segmenter: Segmenter,
+    image: Any,
+    result: CamResult,
+    options: DisplayOptions,
+    shown: dict[str, DisplayedMap] | None = None,
+    shown_layer: str | None = None,
+    evidence: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Describe an explanation as JSON-able data.
+
+    Args:
+        segmenter: what was explained.
+        image: the MedicalImage.
+        result: the maps.
+        options: how they are shown.
+        shown: field of LayerMaps -> the displayed map, with its steps.
+        shown_layer: the layer that the overlays are of.
+        evidence: further measurements (``describe()`` of each), by name.
+    """
+    geometry = result.geometry
+    height, width = geometry.image_size
+    areas = result.segmentation.areas(len(segmenter.classes))
+    described: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "notice": EXPORT_NOTICE,
+        "score": result.score,
+        "n_pixels": result.n_pixels,
+        "mean_logit": result.mean_logit,
+        "mean_probability": result.mean_probability,
+        "class_index": result.class_index,
+        "class_name": segmenter.classes[result.class_index],
+        "region": result.region.describe(),
+        "layers": {
+            name: {
+                "size": list(maps.seg_hires_grad.shape),
+                "channels": segmenter.layers[name][0],
+                "stride": segmenter.layers[name][1],
+                "seg_grad_range": [float(maps.seg_grad.min()), float(maps.seg_grad.max())],
+                "seg_hires_grad_range": [float(maps.seg_hires_grad.min()), float(maps.seg_hires_grad.max())],
+            }
+            for name, maps in result.maps.items()
+        },
+        "methods": {
+            "seg_grad": "sum_k mean_u(dS/dA^k_u) A^k (Seg-Grad CAM), raw and signed",
+            "seg_hires_grad": "sum_k dS/dA^k (.) A^k (Seg-HiRes-Grad CAM), raw and signed",
+            "score": "S = sum of the class's logits over the region M, M constant",
+        },
+        "image": {
+            "sha256": getattr(image, "sha256", None),
+            "format": getattr(image, "format", None),
+            "size": [height, width],
+            "spacing_mm": list(image.spacing) if getattr(image, "spacing", None) else None,
+            "chosen": dict(getattr(image, "chosen", {}) or {}),
+            "notes": list(getattr(image, "notes", ())),
+        },
+        "segmenter": {
+            "name": segmenter.name,
+            "architecture": segmenter.architecture,
+            "weights_sha256": segmenter.weights_sha256,
+            "classes": list(segmenter.classes),
+            "preprocessing": segmenter.preprocessing.to_card(),
+            "device": str(segmenter.device),
+            "notes": list(segmenter.notes),
+        },
+        "grid": {
+            "size": list(geometry.grid_size),
+            "content_size": list(geometry.content_size),
+            "offset": list(geometry.offset),
+            "note": "maps cover the whole grid (padding included); score and n_pixels count its content",
+        },
+        "class_areas_pixels": dict(zip(segmenter.classes, areas, strict=True)),
+        "display": {"layer": shown_layer, **options.describe()},
+        "notes": list(result.notes),
+        "versions": versions(),
+        "platform": sys.platform,
+    }
+    if result.shares is not None:
+        described["shares_of_score"] = {
+            "direct": dict(result.shares.skips),
+            "bias": result.shares.bias,
+            "through": dict(result.shares.through),
+        }
+    if shown:
+        described["display"]["maps"] = {
+            method: {"steps": list(item.steps), "limit": item.limit, "name": METHODS[method]}
+            for method, item in shown.items()
+        }
+    if evidence:
+        described["evidence"] = evidence
+    return described
