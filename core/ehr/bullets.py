@@ -1,27 +1,25 @@
 """Ordinary events grouped into bullet lines: one line a description, per visit and category."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from core.ehr.chart import Chart
 from core.ehr.codebook import one_line
-from core.ehr.numbers import format_number
+from core.ehr.numbers import format_number, shortest
 from core.ehr.record import EVENT_CATEGORIES
 
 LAST_VALUES = 3
 """Values shown of an ordinary event, oldest first."""
 N_CATEGORIES = len(EVENT_CATEGORIES)
 
-Bullet = tuple[str, np.ndarray]
-"""Text of a line, and the rows of all events that it stands for."""
+Range = tuple[int, int]
 
 
 class Bullets:
     """Bullet lines of ordinary events at one prediction time.
 
     Events of the same description share a line within a visit and category; lines stand in the order of their first
-    event. Events outside of all visits share lines regardless of category.
+    event. Events outside of all visits share lines regardless of category. ``rows`` holds the source rows of all
+    lines; a line's own are a range of it.
     """
 
     def __init__(self, chart: Chart, events: np.ndarray, rank: np.ndarray, age: tuple[int, str] | None = None):
@@ -33,8 +31,6 @@ class Bullets:
             rank: position of each event's visit in the list of visits, -1 for none.
             age: an event that the paper's code overwrites, and the text that it puts there.
         """
-        self._chart = chart
-        self._age = age
         description = chart.book.description_id[chart.code[events]]
         category = chart.category[events]
         if age is not None:
@@ -48,57 +44,71 @@ class Bullets:
         ends = np.append(starts[1:], len(key))[: len(starts)]
         first = order[starts]
         place = np.lexsort((first, bucket[first]))
-        self._members = events[order]
-        self._rows = chart.row[self._members]
-        self._has_value = chart.has_value[self._members]
-        with_values = np.add.reduceat(self._has_value, starts, dtype=np.int64) > 0 if len(starts) else starts
-        self._low, self._high = starts[place].tolist(), ends[place].tolist()
-        self._description = description[first][place].tolist()
-        self._with_values = with_values[place].tolist()
-        self._bucket = bucket[first][place]
+        members = events[order]
+        low, high, number = starts[place], ends[place], description[first][place]
+        self.rows = chart.row[members]
+        self._ranges: list[Range] = list(zip(low.tolist(), high.tolist()))
+        bullets = chart.book.bullets
+        self._texts = [bullets[n] if n >= 0 else f"- {age[1]}" for n in number.tolist()]  # type: ignore[index]
+        self._add_values(chart, members, low, high, number)
+        self._bounds = _bounds(bucket[first][place])
 
-    def of(self, rank: int, category: int) -> Iterator[Bullet]:
-        """Lines of one category of one visit."""
+    def of(self, rank: int, category: int) -> tuple[list[str], list[Range]]:
+        """Lines of one category of one visit, and the range of ``rows`` of each."""
         return self._lines(rank * N_CATEGORIES + category)
 
-    def general(self) -> Iterator[Bullet]:
+    def general(self) -> tuple[list[str], list[Range]]:
         """Lines of the events outside of all visits."""
         return self._lines(-1)
 
     def filled(self) -> dict[int, list[int]]:
         """Categories that have lines, by rank of visit."""
         found: dict[int, list[int]] = {}
-        for bucket in np.unique(self._bucket[self._bucket >= 0]).tolist():
-            found.setdefault(bucket // N_CATEGORIES, []).append(bucket % N_CATEGORIES)
+        for bucket in self._bounds:
+            if bucket >= 0:
+                found.setdefault(bucket // N_CATEGORIES, []).append(bucket % N_CATEGORIES)
         return found
 
-    def _lines(self, bucket: int) -> Iterator[Bullet]:
-        begin, end = np.searchsorted(self._bucket, (bucket, bucket + 1)).tolist()
-        descriptions = self._chart.book.descriptions
-        for group in range(begin, end):
-            low, high = self._low[group], self._high[group]
-            number = self._description[group]
-            text = descriptions[number] if number >= 0 or self._age is None else self._age[1]
-            if self._with_values[group]:
-                text = self._with_its_values(text, number, low, high)
-            yield f"- {text}", self._rows[low:high]
+    def _lines(self, bucket: int) -> tuple[list[str], list[Range]]:
+        begin, end = self._bounds.get(bucket, (0, 0))
+        return self._texts[begin:end], self._ranges[begin:end]
 
-    def _with_its_values(self, text: str, number: int, low: int, high: int) -> str:
-        chart = self._chart
-        members = self._members[low:high]
-        shown = ", ".join(value_text(chart, i) for i in members[self._has_value[low:high]][-LAST_VALUES:].tolist())
-        if not shown:
-            return text
-        unit = None if number < 0 else unit_text(chart, int(members[-1]))
-        return f"{text}: {shown}" if unit is None else f"{text} ({unit}): {shown}"
+    def _add_values(
+        self, chart: Chart, members: np.ndarray, low: np.ndarray, high: np.ndarray, number: np.ndarray
+    ) -> None:
+        """Append the last values, after the unit of the last event, to the lines that have any."""
+        has_value = chart.has_value[members]
+        before = np.concatenate([[0], np.cumsum(has_value)])
+        begin, end = before[low], before[high]
+        some = np.flatnonzero(end > begin)
+        if not len(some):
+            return
+        values = [value_text(chart, i) for i in members[has_value].tolist()]
+        lasts = members[high[some] - 1].tolist()
+        from_ = np.maximum(begin, end - LAST_VALUES)[some].tolist()
+        for line, last, a, b, n in zip(some.tolist(), lasts, from_, end[some].tolist(), number[some].tolist()):
+            shown = ", ".join(values[a:b])
+            if shown:
+                unit = None if n < 0 else unit_text(chart, last)
+                self._texts[line] += f": {shown}" if unit is None else f" ({unit}): {shown}"
+
+
+def _bounds(buckets: np.ndarray) -> dict[int, Range]:
+    """Where each bucket begins and ends in a sorted array."""
+    if not len(buckets):
+        return {}
+    starts = np.flatnonzero(np.diff(buckets, prepend=buckets[0] - 1))
+    ends = np.append(starts[1:], len(buckets))
+    return dict(zip(buckets[starts].tolist(), zip(starts.tolist(), ends.tolist())))
 
 
 def value_text(chart: Chart, event: int) -> str:
     """The value of an event that has one, as printed."""
-    value = chart.value(event)
-    if isinstance(value, float):
-        return format_number(value)
-    return one_line(value or "") if chart.corrected else str(value)
+    number = chart.numbers[event]
+    if number == number:
+        return format_number(shortest(number))
+    text = chart.texts[event] or ""
+    return one_line(text) if chart.corrected else text
 
 
 def unit_text(chart: Chart, event: int) -> str | None:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
+import pyarrow.compute as pc
 
 from core.ehr.codebook import BIRTH, CATEGORY_BY_TABLE, CONDITIONS, CodeBook, Vocabulary, code_book
 from core.ehr.meds_layout import BIRTH_CODES
@@ -45,6 +46,11 @@ class Chart:
     _frame: pl.DataFrame
 
     @cached_property
+    def numbers(self) -> list[float]:
+        """``numeric`` as Python floats, NaN where there is none."""
+        return self.numeric.tolist()
+
+    @cached_property
     def texts(self) -> list[str | None]:
         """``text_value`` by event."""
         return self._frame["text_value"].to_list()
@@ -73,7 +79,7 @@ class Chart:
 
     def number(self, i: int) -> float | None:
         """Number of event ``i`` in its shortest decimal form, None where it has none."""
-        number = self.numeric[i]
+        number = self.numbers[i]
         return shortest(number) if number == number else None
 
     def value(self, i: int) -> float | str | None:
@@ -121,35 +127,47 @@ def read_chart(events: pl.DataFrame, vocabulary: Vocabulary, options: Serializat
     """Turn one subject's events (``Dataset.events``) into a :class:`Chart` for the options' profile and strategy."""
     book = code_book(vocabulary, options.profile, options.strategy, options.values > 0)
     events = _birth_first(events)
-    static = events["time"].is_null().to_numpy()
-    time = events["time"].cast(pl.Datetime("us")).to_physical().fill_null(0).to_numpy().copy()
-    birth_event = _birth_event(events, time, static, options.profile)
+    static = _flags(events["time"].is_null())
+    time = _integers(events["time"].cast(pl.Datetime("us")), 0).copy()
+    code = book.numbers(events["code"].to_list())
+    birth_event = _birth_event(book.birth[code], time, static, options.profile)
     birth = None if birth_event is None else int(time[birth_event])
     time[static] = birth if birth is not None else np.iinfo(np.int64).min
-    code = book.numbers(events["code"].to_list())
-    visits = events["visit_id"]
-    visit_ids: list[int | None] = [None, *visits.drop_nulls().unique(maintain_order=True).to_list()]
+    visits = events["visit_id"].to_list()
+    visit_ids: list[int | None] = list(dict.fromkeys([None, *visits]))
     number = {visit: i for i, visit in enumerate(visit_ids)}
-    visit = np.array([number[v] for v in visits.to_list()], dtype=np.int64)
-    numeric = events["numeric_value"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
-    has_text = events["text_value"].is_not_null().to_numpy()
+    numeric = pc.fill_null(events["numeric_value"].cast(pl.Float32).to_arrow(), float("nan")).to_numpy(
+        zero_copy_only=False
+    )
     return Chart(
         book=book,
         row=events["row"].to_numpy(),
         time=time,
         static=static,
-        end=events["end"].cast(pl.Datetime("us")).to_physical().fill_null(NEVER).to_numpy(),
+        end=_integers(events["end"].cast(pl.Datetime("us")), NEVER),
         code=code,
         kind=book.kind[code],
-        category=_category(book, code, events),
-        visit=visit,
+        category=_category(book, code, events["table"]),
+        visit=np.array([number[visit] for visit in visits], dtype=np.int64),
         visit_ids=visit_ids,
         numeric=numeric,
-        has_value=~np.isnan(numeric) | has_text,
+        has_value=~np.isnan(numeric) | _flags(events["text_value"].is_not_null()),
         birth=birth,
         birth_event=birth_event,
         _frame=events,
     )
+
+
+# Columns are taken over through Arrow, without a Polars query: queries of one subject's size spend their time in
+# starting threads, and a cohort run makes hundreds of thousands of them.
+
+
+def _integers(column: pl.Series, missing: int) -> np.ndarray:
+    return pc.fill_null(column.to_physical().to_arrow(), missing).to_numpy(zero_copy_only=False)
+
+
+def _flags(column: pl.Series) -> np.ndarray:
+    return pc.fill_null(column.to_arrow(), False).to_numpy(zero_copy_only=False)
 
 
 def _birth_first(events: pl.DataFrame) -> pl.DataFrame:
@@ -166,20 +184,19 @@ def _birth_first(events: pl.DataFrame) -> pl.DataFrame:
     return events.sort(rank, maintain_order=True)
 
 
-def _birth_event(events: pl.DataFrame, time: np.ndarray, static: np.ndarray, profile: str) -> int | None:
+def _birth_event(births: np.ndarray, time: np.ndarray, static: np.ndarray, profile: str) -> int | None:
     """The event that tells birth: the paper takes the first one that has a time, whatever it is."""
-    timed = np.flatnonzero(~static)
-    if profile == "corrected":
-        timed = timed[events["code"].is_in(BIRTH_CODES).fill_null(False).to_numpy()[timed]]
-        return int(timed[np.argmin(time[timed])]) if len(timed) else None
-    return int(timed[0]) if len(timed) else None
+    timed = np.flatnonzero(~static if profile == "paper" else births & ~static)
+    if not len(timed):
+        return None
+    return int(timed[0] if profile == "paper" else timed[np.argmin(time[timed])])
 
 
-def _category(book: CodeBook, code: np.ndarray, events: pl.DataFrame) -> np.ndarray:
+def _category(book: CodeBook, code: np.ndarray, tables: pl.Series) -> np.ndarray:
     """Category by event. Under ``corrected`` the source table decides where the code alone says "condition"."""
     category = book.category[code]
-    if book.profile == "corrected" and events["table"].null_count() < events.height:
+    if book.profile == "corrected" and tables.null_count() < len(tables):
         undecided = category == CONDITIONS
         for table, found in CATEGORY_BY_TABLE.items():
-            category[undecided & (events["table"] == table).fill_null(False).to_numpy()] = found
+            category[undecided & _flags(tables == table)] = found
     return category

@@ -109,7 +109,7 @@ class CodeBook:
     """Codes of one vocabulary under one profile and strategy, numbered as they come.
 
     ``kind``, ``concept`` (index into CONCEPTS or -1), ``category`` and ``description_id`` are arrays over code
-    numbers; ``descriptions`` and ``codes`` are lists. Codes that share a description share its number.
+    numbers; ``descriptions``, ``bullets`` and ``codes`` are lists. Codes that share a description share its number.
     """
 
     def __init__(self, vocabulary: Vocabulary, profile: str, strategy: str, aggregate: bool):
@@ -125,9 +125,10 @@ class CodeBook:
         self._code_sections: dict[int, str] = {}
         self.codes: list[str] = []
         self.descriptions: list[str] = []
-        self._columns: tuple[list[int], list[int], list[int], list[int], list[bool]] = ([], [], [], [], [])
+        self.bullets: list[str] = []
+        self._columns: tuple[list[int], ...] = ([], [], [], [], [], [])
         self.kind = self.concept = self.category = self.description_id = np.empty(0, np.int64)
-        self.demographic = np.empty(0, bool)
+        self.demographic = self.birth = np.empty(0, bool)
 
     def numbers(self, codes: list[str | None]) -> np.ndarray:
         """Code numbers of ``codes``, int64 ``(n,)``."""
@@ -160,6 +161,7 @@ class CodeBook:
                 self._category(code_text),
                 self._describe_number(description),
                 is_demographic(code_text),
+                code_text in BIRTH_CODES,
             )
             self._number[code] = len(self.codes)
             self.codes.append(code_text)
@@ -168,12 +170,13 @@ class CodeBook:
         self.kind, self.concept, self.category, self.description_id = (
             np.array(c, np.int64) for c in self._columns[:4]
         )
-        self.demographic = np.array(self._columns[4], bool)
+        self.demographic, self.birth = (np.array(column, bool) for column in self._columns[4:])
 
     def _describe_number(self, description: str) -> int:
         number = self._description_number.setdefault(description, len(self.descriptions))
         if number == len(self.descriptions):
             self.descriptions.append(description)
+            self.bullets.append(f"- {description}")
         return number
 
     def _resolve(self, code: str, visit: bool) -> tuple[int, str]:

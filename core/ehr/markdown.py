@@ -79,7 +79,7 @@ def _write(chart: Chart, at: datetime, options: SerializationOptions) -> Record:
         ordinary, rank = ordinary[stays], rank[stays]
     bullets = Bullets(chart, ordinary, rank, person.overwritten)
 
-    page = _Page()
+    page = _Page(bullets.rows)
     _write_title(page)
     if options.shows("demographics"):
         page.section("demographics", person.lines)
@@ -93,57 +93,80 @@ def _write(chart: Chart, at: datetime, options: SerializationOptions) -> Record:
     if options.shows("past_visits"):
         page.section("past_visits", [(f"- {t}", r) for t, r in zip(visits.titles, visits.rows)], visits.ids)
     if options.shows("general_events") and len(hidden) < len(_CATEGORIES):
-        page.section("general_events", bullets.general())
+        page.section("general_events", ())
+        page.bullets("general_events", *bullets.general())
     if options.shows("visit_details"):
+        page.section("visit_details", ())
         _write_details(page, bullets, visits)
     return page.finish(at, options, omitted)
 
 
 class _Page:
-    """The lines written so far."""
+    """The lines written so far, column by column. ``pool`` begins with the source rows of the bullets."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: np.ndarray) -> None:
+        self._pool = pool
+        self._more: list[int] = []
         self.texts: list[str] = []
         self.sections: list[str] = []
-        self.rows: list[Sequence[int] | np.ndarray] = []
         self.visits: list[int | None] = []
+        self.ranges: list[tuple[int, int]] = []
 
-    def add(self, text: str, section: str, rows: Sequence[int] | np.ndarray = (), visit: int | None = None) -> None:
-        self.texts.append(text)
-        self.sections.append(section)
-        self.rows.append(rows)
-        self.visits.append(visit)
+    def add(self, text: str, section: str, rows: Sequence[int] = (), visit: int | None = None) -> None:
+        """Add one line."""
+        low = len(self._pool) + len(self._more)
+        self._more += rows
+        self._extend([text], section, [(low, low + len(rows))], visit)
 
     def section(
-        self,
-        section: str,
-        lines: Iterable[tuple[str, Sequence[int] | np.ndarray]],
-        visits: Sequence[int | None] | None = None,
+        self, section: str, lines: Iterable[tuple[str, Sequence[int]]], visits: Sequence[int | None] | None = None
     ) -> None:
         """Add a heading and its lines, a blank line after each of both."""
-        self.add(f"## {_HEADINGS[section]}", section)
-        self.add("", section)
+        self._extend([f"## {_HEADINGS[section]}", ""], section, _NO_ROWS * 2, None)
         written = 0
         for text, rows in lines:
             self.add(text, section, rows, visits[written] if visits else None)
             written += 1
         if written:
-            self.add("", section)
+            self._extend([""], section, _NO_ROWS, None)
+
+    def bullets(
+        self,
+        section: str,
+        texts: list[str],
+        ranges: list[tuple[int, int]],
+        visit: int | None = None,
+        heading: str = "",
+    ) -> None:
+        """Add bullet lines, under a heading where one is given, and a blank line."""
+        if heading:
+            self._extend([heading, ""], section, _NO_ROWS * 2, visit)
+        if texts:
+            self._extend([*texts, ""], section, ranges + _NO_ROWS, visit)
+
+    def _extend(self, texts: list[str], section: str, ranges: list[tuple[int, int]], visit: int | None) -> None:
+        self.texts += texts
+        self.sections += [section] * len(texts)
+        self.visits += [visit] * len(texts)
+        self.ranges += ranges
 
     def finish(self, at: datetime, options: SerializationOptions, omitted: dict[str, np.ndarray]) -> Record:
         """Close the text as the paper does: after the last line of a visit nothing follows, else a blank line."""
-        if self.texts[-1] == "" and self.sections[-1] == "visit_details" and not self.texts[-2].startswith("#"):
-            for column in (self.texts, self.sections, self.rows, self.visits):
+        if self.sections[-1] == "visit_details" and not self.texts[-2].startswith("#"):
+            for column in (self.texts, self.sections, self.visits, self.ranges):
                 column.pop()
         else:
-            self.add("", self.sections[-1])
+            self._extend([""], self.sections[-1], _NO_ROWS, None)
         text = "\n".join(self.texts)
         if "\n\n\n" in text:  # only where a value from the data holds line breaks
             self.texts = _collapsed(self.texts)
             text = "\n".join(self.texts)
-        return Record(
-            text, at, options, tuple(self.texts), tuple(self.sections), tuple(self.rows), tuple(self.visits), omitted
-        )
+        pool = np.concatenate([self._pool, np.array(self._more, np.int64)])
+        columns = (tuple(column) for column in (self.texts, self.sections, self.visits, self.ranges))
+        return Record(text, at, options, *columns, pool, omitted)
+
+
+_NO_ROWS = [(0, 0)]
 
 
 def _collapsed(texts: list[str]) -> list[str]:
@@ -176,15 +199,10 @@ def _aggregated_lines(chart: Chart, section: str, shown: dict[int, Shown]) -> It
 
 def _write_details(page: _Page, bullets: Bullets, visits: VisitList) -> None:
     section = "visit_details"
-    page.add(f"## {_HEADINGS[section]}", section)
-    page.add("", section)
     filled = bullets.filled()
     for rank, (title, rows, visit) in enumerate(zip(visits.titles, visits.rows, visits.ids)):
         page.add(f"### {title}", section, rows, visit)
         page.add("", section, (), visit)
         for category in filled.get(rank, ()):
-            page.add(f"#### {_CATEGORIES[category][1]}", section, (), visit)
-            page.add("", section, (), visit)
-            for text, rows_of_line in bullets.of(rank, category):
-                page.add(text, section, rows_of_line, visit)
-            page.add("", section, (), visit)
+            texts, ranges = bullets.of(rank, category)
+            page.bullets(section, texts, ranges, visit, f"#### {_CATEGORIES[category][1]}")

@@ -30,7 +30,7 @@ def write_recent_codes(chart: Chart, at: datetime, options: SerializationOptions
             continue
         sections.append(section)
         texts.append(_line(chart, i, chart.book.descriptions[chart.book.description_id[number]]))
-        rows.append((int(chart.row[i]),))
+        rows.append(int(chart.row[i]))
         visits.append(chart.visit_ids[chart.visit[i]])
     return Record(
         "\n".join(texts),
@@ -38,8 +38,9 @@ def write_recent_codes(chart: Chart, at: datetime, options: SerializationOptions
         options,
         tuple(texts),
         tuple(sections),
-        tuple(rows),
         tuple(visits),
+        tuple((k, k + 1) for k in range(len(rows))),
+        np.array(rows, np.int64),
         omitted_rows(chart, inside, kind),
     )
 

@@ -140,8 +140,8 @@ class Section:
 class Record:
     """A chart as the model reads it.
 
-    ``text`` is the lines joined by line breaks. ``rows_of`` holds the source rows per line in whatever array form is
-    cheap; use ``lines``.
+    ``text`` is the lines joined by line breaks. The columns ``texts``, ``section_of``, ``visit_of`` and ``row_ranges``
+    (into ``row_pool``) have one element a line; ``lines`` puts them together.
     """
 
     text: str
@@ -149,14 +149,16 @@ class Record:
     options: SerializationOptions
     texts: tuple[str, ...] = field(repr=False)
     section_of: tuple[str, ...] = field(repr=False)
-    rows_of: tuple[Sequence[int] | np.ndarray, ...] = field(repr=False)
     visit_of: tuple[int | None, ...] = field(repr=False)
+    row_ranges: tuple[tuple[int, int], ...] = field(repr=False)
+    row_pool: np.ndarray = field(repr=False)
     omitted_rows: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
         """All lines in order; their texts joined by line breaks are ``text``."""
-        rows = (tuple(r.tolist()) if isinstance(r, np.ndarray) else tuple(r) for r in self.rows_of)
+        pool = tuple(self.row_pool.tolist())
+        rows = (pool[low:high] for low, high in self.row_ranges)
         return tuple(map(Line, self.texts, self.section_of, rows, self.visit_of))
 
     @cached_property

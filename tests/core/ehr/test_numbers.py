@@ -1,6 +1,7 @@
 """Numbers print as they were recorded."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,16 +19,13 @@ def test_the_shortest_form_is_the_same_float32(value):
     assert np.float32(shortest(np.float32(value))) == np.float32(value)
 
 
-def test_formatting():
-    shown = [format_number(value) for value in (4.0, 3.25, 12.345, 100.0, 0.0, -0.001, 1e6, 2.5, 0.1)]
-    assert shown == [
-        "4",
-        "3.25",
-        "12.35" if f"{12.345:.2f}" == "12.35" else "12.34",
-        "100",
-        "0",
-        "-0",
-        "1000000",
-        "2.5",
-        "0.1",
-    ]
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *[(4.0, "4"), (3.25, "3.25"), (100.0, "100"), (1e6, "1000000"), (2.5, "2.5"), (0.1, "0.1"), (-7.5, "-7.5")],
+        *[(0.0, "0"), (-0.0, "-0"), (0.0, "0"), (-0.001, "-0"), (0.004, "0"), (1370.0, "1370")],
+    ],
+)
+def test_formatting(value, text):
+    assert format_number(value) == text
+    assert format_number(shortest(np.float32(value))) == text
