@@ -145,10 +145,9 @@ def _metadata_findings(dataset: Dataset) -> Iterator[CheckFinding]:
     record = read_dataset_json(dataset.path)
     if not record:
         yield CheckFinding("note", "schema", f"there is no readable {meds.dataset_metadata_filepath}")
-    if (dataset.path / meds.dataset_metadata_filepath).is_file() and record.get(
-        "meds_version", meds.__version__
-    ) < "0.4":
-        yield CheckFinding("note", "schema", f"written for MEDS {record['meds_version']}, read as {meds.__version__}")
+    version = str(record.get("meds_version") or meds.__version__)
+    if version.split(".")[:2] != meds.__version__.split(".")[:2]:
+        yield CheckFinding("note", "schema", f"written for MEDS {version}, read as {meds.__version__}")
 
 
 def _event_findings(dataset: Dataset) -> tuple[pl.DataFrame, list[CheckFinding]]:

@@ -86,7 +86,9 @@ def load_index(folder: Path, progress: Progress | None = None) -> SubjectIndex:
         InputError: a file cannot be read, or breaks MEDS: a subject in two files or in two places of one file.
     """
     shards = list_shards(folder)
-    cached = get_settings().home / "index" / f"{_key(folder, shards)}.arrow"
+    cached = (
+        get_settings().home / "index" / f"{_hash(str(folder.resolve()))}-{_hash(repr((INDEX_VERSION, shards)))}.arrow"
+    )
     try:
         table = pl.read_ipc(cached)
     except (OSError, pl.exceptions.PolarsError):
@@ -218,9 +220,8 @@ def _some(ids: pl.Series) -> str:
     return ", ".join(str(i) for i in ids.head(3)) + (" ..." if len(ids) > 3 else "")
 
 
-def _key(folder: Path, shards: tuple[Shard, ...]) -> str:
-    text = repr((INDEX_VERSION, str(folder.resolve()), shards))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def _save(table: pl.DataFrame, path: Path) -> None:
@@ -229,6 +230,9 @@ def _save(table: pl.DataFrame, path: Path) -> None:
         part = path.with_suffix(f".{os.getpid()}.partial")
         table.write_ipc(part)
         os.replace(part, path)
+        for old in path.parent.glob(f"{path.name.split('-')[0]}-*.arrow"):  # of the dataset as it was before
+            if old != path:
+                old.unlink(missing_ok=True)
     except OSError:  # the index is a convenience: without a writable home it is built again next time
         return
 

@@ -56,9 +56,9 @@ class TableFile:
         rejected: Counter[str] | None = None,
         position: Callable[[int], None] | None = None,
     ) -> Iterator[pl.DataFrame]:
-        """Stream the table in batches of the wanted columns, in lower case; missing optional ones are null.
+        r"""Stream the table in batches of the wanted columns, in lower case; missing optional ones are null.
 
-        Text columns are strings in which "" is null; Parquet columns keep their types.
+        Text columns are strings in which "", NULL and \N are null; Parquet columns keep their types.
 
         Args:
             required: columns that must be there.
@@ -123,7 +123,7 @@ class TableFile:
                     include_columns=list(names.values()),
                     strings_can_be_null=True,
                     quoted_strings_can_be_null=True,
-                    null_values=[""],
+                    null_values=["", "NULL", "\\N"],  # as databases export them
                     check_utf8=True,
                 ),
             )

@@ -221,6 +221,7 @@ def test_the_index_is_kept_outside_the_dataset_and_follows_its_changes(meds_fold
     assert len(list((home / "index").iterdir())) == 1
     two_subjects.head(4).write_parquet(folder / "data" / "a.parquet")
     assert open_dataset(folder).n_events == 4
+    assert len(list((home / "index").iterdir())) == 1  # that of the dataset as it was has gone
 
 
 def test_a_damaged_index_is_built_again(meds_folder, two_subjects, home):

@@ -22,6 +22,7 @@ def rows_of(path: Path, text: str | bytes, counter: Counter | None = None) -> li
         ('a,b\n"x, ""y""\nz",\n', [('x, "y"\nz', None, None)]),
         ("a;b\n1;2\n", [("1", "2", None)]),
         (",a,b\n0,1,2\n", [("1", "2", None)]),
+        ("a,b\nNULL,\\N\n,x\n", [(None, None, None), (None, "x", None)]),
         ("a,b\n", []),
         ("a,b", []),
         ("a,b\n1,2", [("1", "2", None)]),
