@@ -199,7 +199,7 @@ def _code_findings(dataset: Dataset, counts: pl.DataFrame) -> list[CheckFinding]
     unknown = counts.filter(~pl.col("code").is_in(list(dataset.vocabulary.descriptions))).sort("n", descending=True)
     if not unknown.height:
         return []
-    share = unknown["n"].sum() / max(1, counts["n"].sum())
+    share = float(unknown["n"].sum()) / max(1.0, float(counts["n"].sum()))
     most = ", ".join(unknown["code"].head(3).to_list())
     return [
         CheckFinding(

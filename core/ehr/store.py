@@ -248,8 +248,7 @@ def _tidy(frame: pl.DataFrame, n_events: int) -> pl.DataFrame:
         numeric = pl.col("numeric_value")
         frame = frame.with_columns(pl.when(numeric.is_finite()).then(numeric).alias("numeric_value"))
     ends = frame["end"].to_physical()  # as integers: a damaged or foreign time may be beyond Python's datetime
-    earliest, latest = ends.min(), ends.max()
-    if earliest is not None and (earliest < _SPAN_US[0] or latest > _SPAN_US[1]):
+    if ends.null_count() < len(ends) and ((ends < _SPAN_US[0]) | (ends > _SPAN_US[1])).any():
         frame = frame.with_columns(pl.when(pl.col("end").is_between(*_SPAN)).then("end").alias("end"))
     frame = rebuild_visits(frame)
     return frame.insert_column(0, pl.int_range(frame.height, dtype=pl.Int64, eager=True).alias("row"))

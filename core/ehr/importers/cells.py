@@ -19,7 +19,7 @@ _FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S%.f", "%
 def parse_times(column: pl.Series) -> pl.Series:
     """Naive microsecond timestamps; null where a cell is no date. Zones are dropped: the clock time is kept."""
     if column.dtype != pl.String:
-        if column.dtype.base_type() == pl.Datetime and column.dtype.time_zone is not None:
+        if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None:
             column = column.dt.replace_time_zone(None)
         return column.cast(pl.Datetime("us"), strict=False)
     parsed = column.str.to_datetime(_FORMATS[0], time_unit="us", strict=False, exact=True)

@@ -39,16 +39,17 @@ class EventTable:
         return (self.source_concept, *self.starts, *self.ends, *self.values, *units, "visit_occurrence_id", *extra)
 
 
-def _dated(name: str, prefix: str, start: str, end: str | None = None, **more: object) -> EventTable:
+def _dated(
+    name: str,
+    prefix: str,
+    start: str,
+    end: str | None = None,
+    values: tuple[str, ...] = (),
+    units: bool = False,
+) -> EventTable:
     ends = (f"{end}_datetime", f"{end}_date") if end else ()
-    return EventTable(
-        name,
-        f"{prefix}_concept_id",
-        f"{prefix}_source_concept_id",
-        (f"{start}_datetime", f"{start}_date"),
-        ends,
-        **more,
-    )
+    starts = (f"{start}_datetime", f"{start}_date")
+    return EventTable(name, f"{prefix}_concept_id", f"{prefix}_source_concept_id", starts, ends, values, units)
 
 
 EVENT_TABLES: tuple[EventTable, ...] = (
