@@ -1,0 +1,40 @@
+"""Model facts: one page a head, encoder or segmenter, from its card."""
+
+import streamlit as st
+
+from pages.shared import empty, layout, url
+from pages.shared.errors import plain
+from pages.shared.facts import cards, draw
+
+KINDS = {"Risk heads": cards.heads, "Text encoders": cards.encoders, "Segmenters": cards.segmenters}
+WIDE = {"subgroups", "metrics", "preprocessing", "training", "data", "reproduce"}
+
+layout.header("Model facts", "What each model is for, what it was made of, how well it does and where it fails.")
+with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    kind = st.segmented_control(
+        "Kind", list(KINDS), default="Risk heads", required=True, key="facts-kind", bind="query-params"
+    )
+    found = KINDS[kind or "Risk heads"]()
+    wanted = url.read("model")
+    names = list(found)
+    if names:
+        place = names.index(wanted) if wanted in found else 0
+        name = st.selectbox("Model", names, place, key=f"facts-{kind}", width=420)
+if not found:
+    empty.show(
+        f"There are no {(kind or 'models').lower()} here",
+        "Status says what this installation has and how to get the rest.",
+        icon="inventory_2",
+    )
+    st.stop()
+url.write(model=name)
+facts = found[name]()
+st.markdown(f"## {plain(facts.title)}", anchors=False)
+if facts.missing:
+    st.markdown(f":orange-badge[:material/rule: The card lacks {plain(', '.join(facts.missing))}]")
+narrow = [item for item in facts.items if item[0] not in WIDE]
+wide = [item for item in facts.items if item[0] in WIDE]
+for column, items in zip(st.columns(2, gap="medium"), (narrow, wide), strict=True):
+    with column:
+        for key, title, value in items:
+            draw.item(title, value, key)

@@ -1,0 +1,1 @@
+"""What only the Model facts page draws."""
