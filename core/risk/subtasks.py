@@ -53,8 +53,9 @@ SUBTASK_BY_KEY: dict[str, SubTask] = {sub.key: sub for sub in ALL_SUBTASKS}
 def targets(task: Task | str, values: np.ndarray) -> dict[str, np.ndarray]:
     """Label values as int8 0/1 arrays ``(n,)`` by sub-task key."""
     task = get_task(task) if isinstance(task, str) else task
-    matrix = binary_labels(task, values).reshape(len(values), -1)
-    return {sub.key: matrix[:, i] for i, sub in enumerate(subtasks_of(task))}
+    subtasks = subtasks_of(task)
+    matrix = binary_labels(task, values).reshape(len(values), len(subtasks))
+    return {sub.key: matrix[:, i] for i, sub in enumerate(subtasks)}
 
 
 def parse_tasks(text: str | None) -> list[str]:

@@ -1,0 +1,154 @@
+"""Ablations by name: each makes another feature set with the same runner.
+
+``context=512,1024``, ``instruction=task,generic,empty``, ``sections=without,only`` (or ``without:lab_results``),
+``lookback=1d,1w,1mo,1y,3y,full``, ``strategy=markdown,recent_codes``, ``profile=paper``, ``encoder=NAME,NAME``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from core.ehr.markdown import SerializationOptions
+from core.ehr.record import CODE_SECTIONS, MARKDOWN_SECTIONS
+from core.embedding.registry import EncoderSpec, encoder_specs
+from core.errors import InputError
+from core.progress import Progress
+from core.risk.featuresets import FeatureSet
+from core.risk.records import INSTRUCTIONS, embed_rows, instruction_for, takes_instruction
+
+LOOKBACKS: dict[str, timedelta | None] = {
+    "1h": timedelta(hours=1),
+    "1d": timedelta(days=1),
+    "1w": timedelta(days=7),
+    "1mo": timedelta(days=30),
+    "1y": timedelta(days=365),
+    "3y": timedelta(days=3 * 365),
+    "full": None,
+}
+CONTEXTS = (512, 1024, 2048, 4096, 8192)
+NAMES = ("context", "instruction", "sections", "lookback", "strategy", "profile", "encoder")
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One variant of the features.
+
+    Attributes:
+        name: as it stands in the results ("context=512").
+        encoder: registry entry to read with.
+        options: of the serialisation.
+        instruction: "task", "generic" or "empty".
+    """
+
+    name: str
+    encoder: EncoderSpec
+    options: SerializationOptions
+    instruction: str = "task"
+
+
+def parse_ablations(texts: Sequence[str], encoder: EncoderSpec, options: SerializationOptions) -> list[Ablation]:
+    """Variants named by ``NAME=VALUE,VALUE`` texts. Unknown names and values: :class:`InputError`."""
+    out: list[Ablation] = []
+    for text in texts:
+        name, _, values = text.partition("=")
+        name = name.strip()
+        if name not in NAMES or not values.strip():
+            raise InputError(f"{text!r} names no ablation", f"write NAME=VALUE,... with NAME of {', '.join(NAMES)}")
+        for value in dict.fromkeys(part.strip() for part in values.split(",") if part.strip()):
+            out += _variants(name, value, encoder, options)
+    return list({ablation.name: ablation for ablation in out}.values())
+
+
+def _variants(name: str, value: str, encoder: EncoderSpec, options: SerializationOptions) -> list[Ablation]:
+    label = f"{name}={value}"
+    if name == "context":
+        if not value.isdigit() or not 16 <= int(value) <= 131_072:
+            raise InputError(f"{value!r} is no context length", f"use numbers of tokens, e.g. {CONTEXTS}")
+        return [Ablation(label, replace(encoder, max_tokens=int(value)), options)]
+    if name == "instruction":
+        if value not in INSTRUCTIONS:
+            raise InputError(f"unknown instruction {value!r}", f"use {', '.join(INSTRUCTIONS)}")
+        if not encoder.takes_instruction:
+            raise InputError(f"{encoder.name} reads no instruction", "choose another encoder or ablation")
+        return [Ablation(label, encoder, options, value)]
+    if name == "sections":
+        sections = CODE_SECTIONS if options.strategy == "recent_codes" else MARKDOWN_SECTIONS
+        how, _, one = value.partition(":")
+        if how not in ("without", "only") or (one and one not in sections):
+            raise InputError(
+                f"unknown sections {value!r}", f"use without, only, or one section like without:{next(iter(sections))}"
+            )
+        chosen = [one] if one else list(sections)
+        changes = [{"drop": (s,)} if how == "without" else {"keep": (s,)} for s in chosen]
+        return [
+            Ablation(f"sections={how}:{s}", encoder, replace(options, **change)) for s, change in zip(chosen, changes)
+        ]
+    if name == "lookback":
+        if value not in LOOKBACKS:
+            raise InputError(f"unknown look-back {value!r}", f"use {', '.join(LOOKBACKS)}")
+        return [Ablation(label, encoder, replace(options, lookback=LOOKBACKS[value]))]
+    if name in ("strategy", "profile"):
+        return [Ablation(label, encoder, replace(options, **{name: value}))]
+    specs = encoder_specs()
+    if value not in specs:
+        raise InputError(f"there is no encoder named {value!r}", f"choose one of {', '.join(specs)}")
+    return [Ablation(label, specs[value], options)]
+
+
+def ablation_features(
+    ablation: Ablation,
+    encoder: Any,
+    dataset: Any,
+    tasks: Sequence[str],
+    rows: dict[str, tuple[np.ndarray, np.ndarray]],
+    cache: Any = None,
+    progress: Progress | None = None,
+) -> FeatureSet:
+    """Embed the labelled records under one ablation.
+
+    Args:
+        ablation: what to change.
+        encoder: loaded from ``ablation.encoder``.
+        dataset: an open dataset.
+        tasks: task ids.
+        rows: (subject, time) of each task's labels.
+        cache: an embedding cache.
+        progress: by records.
+    """
+    per_task = takes_instruction(encoder) and ablation.instruction == "task"
+    if per_task:
+        parts = [(task, *rows[task]) for task in tasks]
+    else:
+        pairs = np.unique(
+            np.stack(
+                [
+                    np.concatenate([rows[task][0] for task in tasks]),
+                    np.concatenate([rows[task][1].astype("datetime64[us]").astype(np.int64) for task in tasks]),
+                ],
+                axis=1,
+            ),
+            axis=0,
+        )
+        parts = [("", pairs[:, 0], pairs[:, 1].astype("datetime64[us]"))]
+    matrices = []
+    for task, subject, time in parts:
+        wording = None
+        if takes_instruction(encoder):
+            wording = instruction_for(task or tasks[0], ablation.options.strategy, ablation.instruction)
+        matrices.append(embed_rows(dataset, encoder, subject, time, ablation.options, wording, cache, progress))
+    subjects, times = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
+    names = np.concatenate([np.full(len(part[1]), part[0]) for part in parts]) if per_task else None
+    about = {"encoder": encoder.identity, "ablation": ablation.name, "instruction": ablation.instruction}
+    return FeatureSet(
+        ablation.encoder.name,
+        ("lr_lbfgs",),
+        subjects,
+        times,
+        names,
+        np.concatenate(matrices),
+        variant=ablation.name,
+        about=about,
+    )

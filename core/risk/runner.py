@@ -1,0 +1,342 @@
+"""The benchmark: every head on every feature set for every task and number of shots, resumable, honest about input.
+
+Work is cut into units (:mod:`core.risk.units`); two run at a time with single-threaded linear algebra. Each finished
+unit is a file under ``OUT/units``; the tables are written when all units are done. Nothing that is wrong with the
+input stops the rest: it becomes a :class:`~core.risk.cohort.Problem` in ``problems.csv`` and in the report.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from threadpoolctl import threadpool_limits
+
+from core.errors import ChartlightError, InputError
+from core.progress import Progress, silent
+from core.risk.cohort import Problem, TaskLabels, load_task_labels, unique_times
+from core.risk.counts import CountOptions, count_features
+from core.risk.featuresets import FeatureSet
+from core.risk.fewshot import ALL, Shots, make_shots, read_shots_file, shots_from_json, shots_to_json
+from core.risk.heads import write_atomic
+from core.risk.results import differences_table, groups_table, predictions_table, result_rows, results_table
+from core.risk.subtasks import SUBTASK_BY_KEY
+from core.risk.units import VERSION, UnitResult, UnitSpec, fingerprint, load_unit, run_unit, save_unit
+
+SHOTS_FILE = "all_shots_data.json"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a benchmark runs.
+
+    Attributes:
+        shots: values of k; -1 for all training data.
+        paper_exact: reproduce the quirks of the paper's code (see :func:`core.risk.fit.fit_logistic`).
+        replicates: of the patient-level bootstrap.
+        seed: of the resamples.
+        shots_data: folder with ``<task>/all_shots_data.json`` of a release; our own draws otherwise.
+        workers: units at a time; the number of cores at most.
+    """
+
+    shots: tuple[int, ...] = (ALL,)
+    paper_exact: bool = False
+    replicates: int = 1000
+    seed: int = 0
+    shots_data: Path | None = None
+    workers: int = 2
+
+
+@dataclass(frozen=True, eq=False)
+class BenchmarkResult:
+    """What a run gives; the same tables lie in the output folder.
+
+    Attributes:
+        results: one row a sub-task, model, head, replicate, k and score.
+        groups: group and macro values.
+        differences: paired differences between models.
+        problems: everything that was wrong with the input.
+        computed: units that this run computed.
+        reused: units that an earlier run had finished.
+    """
+
+    results: pl.DataFrame
+    groups: pl.DataFrame
+    differences: pl.DataFrame
+    problems: list[Problem]
+    computed: int
+    reused: int
+
+
+def load_labels(dataset: Any, tasks: Sequence[str]) -> tuple[dict[str, TaskLabels], list[Problem]]:
+    """Usable labels of each task and what was wrong with the others."""
+    labels, problems = {}, []
+    for task in tasks:
+        loaded, wrong = load_task_labels(dataset, task)
+        problems += wrong
+        if len(loaded):
+            labels[task] = loaded
+    return labels, problems
+
+
+def count_feature_set(
+    dataset: Any,
+    labels: dict[str, TaskLabels],
+    heads: tuple[str, ...] = ("gbm", "lr_lbfgs"),
+    options: CountOptions | None = None,
+    progress: Progress | None = None,
+) -> FeatureSet:
+    """Count features of all labelled rows, learned on the train split."""
+    subject, time = unique_times(list(labels.values()))
+    splits = dict(dataset.splits().iter_rows())
+    train = np.array([splits.get(int(s)) == "train" for s in subject])
+    counted = count_features(dataset, subject, time, train, options, progress)
+    about = {"columns": len(counted.names), "options": vars(options or CountOptions())}
+    return FeatureSet("count", heads, subject, time, None, counted.matrix, about=about)
+
+
+def draw_shots(
+    labels: TaskLabels, options: RunOptions, out: Path, rows: np.ndarray
+) -> tuple[dict[str, list[Shots]], list[Problem]]:
+    """Few-shot draws of each sub-task: read from a release where it has them, made and kept otherwise.
+
+    Args:
+        labels: of the task.
+        options: of the run.
+        out: output folder; draws are kept in ``out/shots/<task>/all_shots_data.json``.
+        rows: bool ``(n,)`` labels that every model has features for, the only ones drawn from.
+    """
+    wanted = [k for k in options.shots if k != ALL]
+    shots: dict[str, list[Shots]] = {}
+    problems: list[Problem] = []
+    if not wanted:
+        return shots, problems
+    given = options.shots_data / labels.task / SHOTS_FILE if options.shots_data else None
+    if given is not None and given.is_file():
+        try:
+            data = read_shots_file(given)
+            for key, target in labels.target.items():
+                name = SUBTASK_BY_KEY[key].paper_name
+                shots[key] = shots_from_json(data, name, labels.subject, labels.time, target)
+            return shots, problems
+        except InputError as error:
+            message = f"{error.what}; our own draws were used"
+            problems.append(Problem(labels.task, "shots_file", 0, message))
+            shots = {}
+    made: dict[str, Any] = {}
+    train, tuning = (np.flatnonzero((labels.split == split) & rows) for split in ("train", "tuning"))
+    for key, target in labels.target.items():
+        try:
+            shots[key] = make_shots(target, train, tuning, wanted)
+            made[SUBTASK_BY_KEY[key].paper_name] = shots_to_json(labels.subject, labels.time, target, shots[key])
+        except InputError as error:
+            problems.append(Problem(key, "one_class", len(target), f"no few-shot draws: {error.what}"))
+    write_atomic(out / "shots" / labels.task / SHOTS_FILE, json.dumps(made).encode())
+    return shots, problems
+
+
+def run_benchmark(
+    dataset: Any,
+    features: Sequence[FeatureSet],
+    out: Path,
+    tasks: Sequence[str],
+    options: RunOptions | None = None,
+    progress: Progress | None = None,
+    labels: dict[str, TaskLabels] | None = None,
+    problems: Sequence[Problem] = (),
+) -> BenchmarkResult:
+    """Run the whole benchmark and write its tables into ``out``.
+
+    Args:
+        dataset: an open dataset with labels and splits.
+        features: feature sets, each with its heads.
+        out: output folder; made when missing, continued when an earlier run was stopped.
+        tasks: task ids.
+        options: of the run.
+        progress: by units.
+        labels: loaded already; read from the dataset otherwise.
+        problems: found before.
+
+    Raises:
+        InputError: no feature set, or no usable label of any task.
+    """
+    options, progress, out = options or RunOptions(), progress or silent, Path(out)
+    wrong = list(problems)
+    if labels is None:
+        labels, found = load_labels(dataset, tasks)
+        wrong += found
+    if not features:
+        raise InputError("there is no model to run", "give features, or name count among the models")
+    if not labels:
+        raise InputError(f"{dataset.name} has no usable label of these tasks", "check labels and splits")
+    positions, missing = _match(features, labels)
+    wrong += missing
+    jobs = []
+    for task, of_task in labels.items():
+        everywhere = np.logical_and.reduce([positions[i, task] >= 0 for i in range(len(features))])
+        shots, bad = draw_shots(of_task, options, out, everywhere)
+        wrong += bad
+        label_print = fingerprint(of_task.subject, of_task.time, of_task.split, *of_task.target.values())
+        for i, feature_set in enumerate(features):
+            for head in feature_set.heads:
+                for k in options.shots:
+                    spec = UnitSpec(
+                        task,
+                        feature_set.name,
+                        feature_set.variant,
+                        head,
+                        k,
+                        options.paper_exact,
+                        options.replicates,
+                        options.seed,
+                    )
+                    drawn = [] if k == ALL else [shots.get(key, []) for key in of_task.target]
+                    jobs.append((spec, of_task, i, shots, label_print, drawn))
+    prints = [
+        fingerprint(fs.matrix, fs.subject, fs.time, [] if fs.task is None else fs.task.tolist()) for fs in features
+    ]
+    results: dict[int, UnitResult] = {}
+    computed = 0
+
+    def work(job: tuple) -> tuple[UnitResult, bool]:
+        spec, of_task, i, shots, label_print, drawn = job
+        draw_print = [[s.k, s.replicate, s.train.tolist(), s.validation.tolist()] for part in drawn for s in part]
+        draw_print = [entry for entry in draw_print if entry[0] == spec.k]
+        name = fingerprint(VERSION, vars(spec), label_print, prints[i], draw_print)[:24]
+        path = out / "units" / f"{spec.task}.{name}.npz"
+        done = load_unit(spec, path)
+        if done is not None:
+            return done, False
+        result = run_unit(spec, of_task, features[i].matrix, positions[i, spec.task], shots)
+        save_unit(result, path)
+        return result, True
+
+    workers = max(1, min(options.workers, os.cpu_count() or 1))
+    with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
+        futures = {pool.submit(work, job): n for n, job in enumerate(jobs)}
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                n = futures[future]
+                results[n], fresh = future.result()
+                computed += fresh
+                spec = jobs[n][0]
+                progress(done, len(jobs), f"{spec.task} {spec.model} {spec.head} k={spec.k}")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    units = [results[n] for n in range(len(jobs))]
+    wrong += [problem for unit in units for problem in unit.problems]
+    return _write(out, units, labels, _merged(wrong), computed, len(jobs) - computed)
+
+
+def _match(
+    features: Sequence[FeatureSet], labels: dict[str, TaskLabels]
+) -> tuple[dict[tuple[int, str], np.ndarray], list[Problem]]:
+    """Feature row of each label, and what has none."""
+    positions, problems = {}, []
+    for i, feature_set in enumerate(features):
+        bad = (feature_set.about or {}).get("rows_not_finite", 0)
+        if bad:
+            message = f"{bad} feature rows of {feature_set.name} hold values that are not finite and count as missing"
+            problems.append(Problem(feature_set.name, "missing_features", int(bad), message))
+        for task, of_task in labels.items():
+            found = feature_set.find(task, of_task.subject, of_task.time)
+            positions[i, task] = found
+            n = int((found < 0).sum())
+            if n:
+                by_split = {
+                    s: int(((found < 0) & (of_task.split == s)).sum()) for s in ("train", "tuning", "held_out")
+                }
+                parts = ", ".join(f"{count} {split}" for split, count in by_split.items() if count)
+                name = feature_set.name + (f" [{feature_set.variant}]" if feature_set.variant else "")
+                message = f"{name} has no features for {n} of {len(found)} labels ({parts}); they were left out for it"
+                problems.append(Problem(task, "missing_features", n, message))
+    return positions, problems
+
+
+def _merged(problems: Sequence[Problem]) -> list[Problem]:
+    return list(dict.fromkeys(problems))
+
+
+def _write(
+    out: Path,
+    units: Sequence[UnitResult],
+    labels: dict[str, TaskLabels],
+    problems: list[Problem],
+    computed: int,
+    reused: int,
+) -> BenchmarkResult:
+    results = results_table([row for unit in units for row in result_rows(unit, labels[unit.spec.task])])
+    groups = groups_table(results)
+    with threadpool_limits(1):
+        differences = differences_table(units, labels)
+    tables = [predictions_table(unit, labels[unit.spec.task]) for unit in units]
+    tables = [table for table in tables if table.height]
+    predictions = pl.concat(tables) if tables else pl.DataFrame({"patient_id": []}, schema={"patient_id": pl.Int64})
+    problem_table = pl.DataFrame(
+        [vars(problem) for problem in problems],
+        schema={"task": pl.String, "kind": pl.String, "count": pl.Int64, "message": pl.String},
+    )
+    for name, table in (
+        ("results", results),
+        ("groups", groups),
+        ("differences", differences),
+        ("problems", problem_table),
+        ("predictions", predictions),
+    ):
+        _write_table(table, out / f"{name}.parquet")
+        if name != "predictions":
+            _write_table(table, out / f"{name}.csv")
+    return BenchmarkResult(results, groups, differences, problems, computed, reused)
+
+
+def _write_table(table: pl.DataFrame, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        table.write_csv(temporary) if path.suffix == ".csv" else table.write_parquet(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_result(out: Path) -> BenchmarkResult:
+    """The tables of a finished run. Not there or damaged: :class:`InputError`."""
+    out = Path(out)
+    try:
+        tables = {
+            name: pl.read_parquet(out / f"{name}.parquet", glob=False)
+            for name in ("results", "groups", "differences", "problems")
+        }
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(
+            f"{out.name} holds no finished benchmark ({type(error).__name__})",
+            "run `python -m core benchmark ... --out` to its end first",
+        ) from None
+    problems = [Problem(**row) for row in tables["problems"].iter_rows(named=True)]
+    return BenchmarkResult(tables["results"], tables["groups"], tables["differences"], problems, 0, 0)
+
+
+def read_predictions(out: Path) -> pl.DataFrame:
+    """Every prediction of a finished run, for curves and subgroups."""
+    try:
+        return pl.read_parquet(Path(out) / "predictions.parquet", glob=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(
+            f"{Path(out).name} has no predictions ({type(error).__name__})", "run the benchmark"
+        ) from None
+
+
+def safe(read: Any, what: str, problems: list[Problem]) -> FeatureSet | None:
+    """Read a feature set; what is wrong with it becomes a problem, so that other models still run."""
+    try:
+        return read()
+    except ChartlightError as error:
+        kind = "wrong_dimension" if "dimension" in error.what or "lengths" in error.what else "failed"
+        problems.append(Problem(what, kind, 0, f"these features were left out: {error.what}"))
+        return None

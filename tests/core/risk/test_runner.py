@@ -1,0 +1,324 @@
+"""The benchmark run whole on a generated EHRSHOT-shaped dataset, and on every kind of bad input."""
+
+import shutil
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from core.ehr.markdown import SerializationOptions
+from core.ehr.store import open_dataset
+from core.ehr.tasks import TASK_BY_ID, TASKS
+from core.errors import InputError
+from core.risk.ablations import Ablation, ablation_features, parse_ablations
+from core.risk.cohort import load_task_labels, unique_times
+from core.risk.featuresets import FeatureSet, join, read_precomputed
+from core.risk.records import embed_rows
+from core.risk.results import COLUMNS
+from core.risk.runner import RunOptions, count_feature_set, load_labels, read_predictions, read_result, run_benchmark
+from core.risk.units import load_unit, run_unit
+
+from .conftest import HashEncoder, write_labels
+
+
+@pytest.fixture(scope="module")
+def embedded(dataset, encoder):
+    labels, _ = load_labels(dataset, [task.id for task in TASKS])
+    subject, time = unique_times(list(labels.values()))
+    matrix = embed_rows(dataset, encoder, subject, time, SerializationOptions())
+    return FeatureSet("hash-words", ("lr_lbfgs",), subject, time, None, matrix)
+
+
+@pytest.fixture(scope="module")
+def whole(dataset, embedded, tmp_path_factory):
+    out = tmp_path_factory.mktemp("benchmark") / "out"
+    options = RunOptions(shots=(2, 8, -1), replicates=50)
+    return out, run_benchmark(dataset, [embedded], out, [task.id for task in TASKS], options)
+
+
+def test_every_task_sub_task_and_shot_has_its_rows(whole):
+    _, result = whole
+    table = result.results
+    assert table.columns[: len(COLUMNS)] == list(COLUMNS)
+    auroc = table.filter(pl.col("score") == "auroc")
+    assert auroc.filter(pl.col("k") == -1).height == 28
+    assert auroc.filter(pl.col("k") == 8).height == 28 * 5
+    assert set(auroc["labeling_function"]) == {task.id for task in TASKS}
+    assert not result.problems
+
+
+def test_values_equal_scikit_learn_on_the_predictions(whole):
+    out, result = whole
+    predictions = read_predictions(out)
+    keys = ["labeling_function", "sub_task", "k", "replicate"]
+    for key, rows in predictions.group_by(keys):
+        got = result.results.filter(pl.all_horizontal(pl.col(n) == v for n, v in zip(keys, key)))
+        value = dict(zip(got["score"], got["value"]))
+        label, proba = rows["label"].to_numpy(), rows["proba"].to_numpy()
+        assert value["auroc"] == pytest.approx(roc_auc_score(label, proba), abs=1e-12)
+        assert value["auprc"] == pytest.approx(average_precision_score(label, proba), abs=1e-12)
+        assert value["brier"] == pytest.approx(brier_score_loss(label, proba), abs=1e-12)
+
+
+def test_evaluation_is_always_on_the_whole_held_out_split(whole, dataset):
+    out, _ = whole
+    predictions = read_predictions(out)
+    labels, _ = load_task_labels(dataset, "guo_los")
+    for _, rows in predictions.filter(pl.col("labeling_function") == "guo_los").group_by(["k", "replicate"]):
+        assert rows.height == len(labels.rows("held_out"))
+    splits = dict(dataset.splits().iter_rows())
+    assert {splits[i] for i in predictions["patient_id"].unique()} == {"held_out"}
+
+
+def test_groups_follow_the_papers_rule(whole):
+    _, result = whole
+    auroc = result.results.filter((pl.col("score") == "auroc") & (pl.col("k") == -1))
+    groups = result.groups.filter((pl.col("score") == "auroc") & (pl.col("k") == -1))
+    by_group = {}
+    for task, value in auroc.select("labeling_function", "value").iter_rows():
+        by_group.setdefault(TASK_BY_ID[task].group, []).append(value)
+    for group, values in by_group.items():
+        assert groups.filter(pl.col("group") == group)["value"][0] == pytest.approx(np.mean(values))
+    macro = groups.filter(pl.col("group") == "macro")
+    assert macro["value"][0] == pytest.approx(np.mean([np.mean(v) for v in by_group.values()]))
+    assert macro["n_groups"][0] == 4 and macro["n_tasks"][0] == 28
+
+
+def test_more_shots_are_better_and_calibration_undoes_the_balance(whole):
+    _, result = whole
+    macro = result.groups.filter((pl.col("group") == "macro") & (pl.col("score") == "auroc")).sort("k")
+    by_k = dict(zip(macro["k"], macro["value"]))
+    assert by_k[-1] > by_k[2]
+    brier = result.results.filter(pl.col("k") == 8).group_by("score").agg(pl.col("value").mean())
+    value = dict(brier.iter_rows())
+    assert value["brier_calibrated"] < value["brier"]
+
+
+def test_a_finished_unit_is_not_computed_again_and_a_damaged_one_is(whole, dataset, embedded):
+    out, first = whole
+    options = RunOptions(shots=(2, 8, -1), replicates=50)
+    tasks = [task.id for task in TASKS]
+    again = run_benchmark(dataset, [embedded], out, tasks, options)
+    assert again.computed == 0 and again.reused == first.computed
+    assert again.results.equals(first.results)
+    unit = sorted((out / "units").glob("guo_los.*.npz"))[0]
+    unit.write_bytes(unit.read_bytes()[:100])
+    repaired = run_benchmark(dataset, [embedded], out, tasks, options)
+    assert repaired.computed == 1 and repaired.results.equals(first.results)
+    assert not list(out.rglob("*.tmp"))
+    assert read_result(out).results.equals(first.results)
+
+
+def test_other_data_or_options_take_no_old_unit(whole, dataset, embedded, tmp_path):
+    out, _ = whole
+    changed = FeatureSet("hash-words", ("lr_lbfgs",), embedded.subject, embedded.time, None, embedded.matrix * 2 + 0.1)
+    copy = tmp_path / "out"
+    shutil.copytree(out, copy)
+    options = RunOptions(shots=(-1,), replicates=50)
+    assert run_benchmark(dataset, [changed], copy, ["guo_los"], options).computed == 1
+    assert run_benchmark(dataset, [embedded], copy, ["guo_los"], RunOptions(replicates=20)).computed == 1
+
+
+def test_models_are_compared_in_pairs_with_holm(dataset, embedded, tmp_path):
+    noise = FeatureSet(
+        "noise",
+        ("lr_lbfgs",),
+        embedded.subject,
+        embedded.time,
+        None,
+        np.random.default_rng(0).normal(size=embedded.matrix.shape).astype(np.float32),
+    )
+    tasks = ["guo_los", "lab_anemia", "chexpert"]
+    result = run_benchmark(dataset, [embedded, noise], tmp_path, tasks, RunOptions(replicates=100))
+    auroc = result.differences.filter(pl.col("score") == "auroc")
+    assert set(auroc["task"]) == set(tasks)
+    assert (auroc["difference"] > 0.1).all() and (auroc["lower"] > 0).all()
+    assert (auroc["p_holm"] >= auroc["p_value"]).all()
+    own = result.results.filter((pl.col("labeling_function") == "chexpert") & (pl.col("score") == "auroc"))
+    mean = own.group_by("model").agg(pl.col("value").mean())
+    by_model = dict(mean.iter_rows())
+    got = auroc.filter(pl.col("task") == "chexpert")["difference"][0]
+    assert got == pytest.approx(by_model["hash-words"] - by_model["noise"], abs=1e-9)
+
+
+def test_counts_beat_chance_with_both_heads(dataset, tmp_path):
+    labels, _ = load_labels(dataset, ["guo_los"])
+    counts = count_feature_set(dataset, labels)
+    result = run_benchmark(dataset, [counts], tmp_path, ["guo_los"], RunOptions(replicates=20))
+    auroc = result.results.filter(pl.col("score") == "auroc")
+    assert set(auroc["head"]) == {"gbm", "lr_lbfgs"} and (auroc["value"] > 0.7).all()
+    chosen = auroc.filter(pl.col("head") == "gbm")["chosen"][0]
+    assert "learning_rate=" in chosen
+
+
+def test_precomputed_features_as_npz_and_parquet(embedded, tmp_path, dataset):
+    np.savez(
+        tmp_path / "clmbr.npz",
+        patient_ids=embedded.subject,
+        labeling_time=embedded.time.astype("datetime64[s]"),
+        data_matrix=embedded.matrix,
+    )
+    pl.DataFrame(
+        {
+            "subject_id": embedded.subject,
+            "prediction_time": embedded.time,
+            "embedding": [row.tolist() for row in embedded.matrix],
+        }
+    ).write_parquet(tmp_path / "clmbr.parquet")
+    for name in ("clmbr.npz", "clmbr.parquet"):
+        read = read_precomputed(tmp_path / name, "clmbr")
+        assert (read.subject == embedded.subject).all() and (read.time == embedded.time).all()
+        assert np.abs(read.matrix - embedded.matrix).max() < 1e-6
+    both = join([embedded, read_precomputed(tmp_path / "clmbr.npz", "clmbr")])
+    assert both.name == "hash-words+clmbr" and both.dimension == 2 * embedded.dimension
+
+
+def test_a_pickle_and_uneven_vectors_are_refused(tmp_path):
+    np.savez(tmp_path / "x.npz", patient_ids=np.array([object()], dtype=object))
+    with pytest.raises(InputError, match="pickle"):
+        read_precomputed(tmp_path / "x.npz", "clmbr")
+    stamp = [datetime(2020, 1, 1)] * 2
+    frame = pl.DataFrame({"subject_id": [1, 2], "prediction_time": stamp, "embedding": [[1.0, 2.0], [1.0]]})
+    frame.write_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InputError, match="different lengths"):
+        read_precomputed(tmp_path / "x.parquet", "clmbr")
+    with pytest.raises(InputError, match="no features file"):
+        read_precomputed(tmp_path / "none.npz", "clmbr")
+
+
+@pytest.fixture
+def broken(dataset_path, tmp_path):
+    """The dataset with everything wrong that labels can have."""
+    folder = tmp_path / "broken"
+    shutil.copytree(dataset_path, folder)
+    good = pl.read_parquet(folder / "labels" / "guo_los" / "labels.parquet")
+    first = good.row(0)
+    rows = good.rows()
+    rows += [rows[5], rows[5]]  # two repetitions
+    rows += [(first[0], first[1], not first[2])]  # a contradiction
+    rows += [(90_001, first[1], True), (90_002, first[1], False)]  # unknown subjects
+    write_labels(folder, TASK_BY_ID["guo_los"], rows)
+    times = good["prediction_time"].to_list()
+    write_labels(folder, TASK_BY_ID["guo_icu"], [(s, t, False) for s, t in zip(good["subject_id"], times)])
+    splits = pl.read_parquet(folder / "metadata" / "subject_splits.parquet")
+    held = set(splits.filter(pl.col("split") == "held_out")["subject_id"])
+    rows = pl.read_parquet(folder / "labels" / "new_lupus" / "labels.parquet").rows()
+    write_labels(folder, TASK_BY_ID["new_lupus"], [(s, t, v and s not in held) for s, t, v in rows])
+    splits.filter(pl.col("subject_id") > 3).write_parquet(folder / "metadata" / "subject_splits.parquet")
+    rows = pl.read_parquet(folder / "labels" / "lab_anemia" / "labels.parquet").rows()
+    write_labels(folder, TASK_BY_ID["lab_anemia"], [(*row[:2], 9) if i < 4 else row for i, row in enumerate(rows)])
+    shutil.rmtree(folder / "labels" / "new_celiac")
+    return folder
+
+
+def test_everything_wrong_is_named_and_counted_and_the_rest_goes_on(broken, embedded, tmp_path):
+    dataset = open_dataset(broken)
+    partial = FeatureSet(
+        "clmbr", ("lr_lbfgs",), embedded.subject[:-100], embedded.time[:-100], None, embedded.matrix[:-100]
+    )
+    tasks = ["guo_los", "guo_icu", "new_lupus", "lab_anemia", "new_celiac", "guo_readmission"]
+    result = run_benchmark(dataset, [embedded, partial], tmp_path, tasks, RunOptions(replicates=20))
+    found = {(p.task, p.kind): p for p in result.problems}
+    assert found["guo_los", "unknown_subject"].count == 2
+    assert found["guo_los", "duplicate_label"].count == 2
+    assert found["guo_los", "conflicting_label"].count == 2
+    assert found["guo_los", "no_split"].count >= 2
+    assert found["lab_anemia", "bad_label"].count == 4
+    assert "no positives" in found["guo_icu", "one_class"].message
+    assert "held_out split has no positives" in found["new_lupus", "one_class"].message
+    assert found["new_celiac", "no_labels"].message
+    missing = [p for p in result.problems if p.kind == "missing_features" and p.task == "guo_readmission"]
+    assert len(missing) == 1 and missing[0].count == 100 and "clmbr" in missing[0].message
+    evaluated = set(result.results["labeling_function"])
+    assert evaluated == {"guo_los", "lab_anemia", "guo_readmission"}
+    table = pl.read_parquet(tmp_path / "problems.parquet")
+    assert table.height == len(result.problems)
+
+
+def test_nothing_to_run_is_an_error(dataset, embedded, tmp_path):
+    with pytest.raises(InputError, match="no model"):
+        run_benchmark(dataset, [], tmp_path, ["guo_los"])
+    with pytest.raises(InputError, match="no finished benchmark"):
+        read_result(tmp_path)
+
+
+def test_a_stop_in_the_middle_keeps_what_was_done(dataset, embedded, tmp_path):
+    def stop(done, total, note):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    tasks = [task.id for task in TASKS[:8]]
+    options = RunOptions(replicates=20, workers=1)
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(dataset, [embedded], tmp_path, tasks, options, stop)
+    result = run_benchmark(dataset, [embedded], tmp_path, tasks, options)
+    assert result.reused >= 3 and result.reused + result.computed == 8
+
+
+def test_shots_of_a_release_are_used(whole, dataset, embedded, tmp_path):
+    out, first = whole
+    options = RunOptions(shots=(8,), replicates=50, shots_data=out / "shots")
+    result = run_benchmark(dataset, [embedded], tmp_path, ["guo_los"], options)
+    same = first.results.filter((pl.col("labeling_function") == "guo_los") & (pl.col("k") == 8))
+    assert result.results["value"].to_list() == pytest.approx(same["value"].to_list(), nan_ok=True)
+
+
+def test_paper_exact_changes_the_refit_only(dataset, embedded, tmp_path):
+    exact = run_benchmark(dataset, [embedded], tmp_path, ["guo_los"], RunOptions(replicates=20, paper_exact=True))
+    assert exact.computed == 1 and exact.results.height
+
+
+def test_ablations_make_feature_sets(dataset):
+    encoder = HashEncoder()
+
+    class Spec:
+        name, takes_instruction, max_tokens = "hash-words", False, 4096
+
+    rows = {"guo_los": unique_times([load_task_labels(dataset, "guo_los")[0]])}
+    options = SerializationOptions(keep=("demographics",))
+    only = ablation_features(
+        Ablation("sections=only:demographics", Spec, options), encoder, dataset, ["guo_los"], rows
+    )
+    full = ablation_features(Ablation("", Spec, SerializationOptions()), encoder, dataset, ["guo_los"], rows)
+    assert only.variant == "sections=only:demographics" and only.matrix.shape == full.matrix.shape
+    assert np.abs(only.matrix - full.matrix).max() > 0
+
+
+def test_instructed_encoders_get_features_by_task(dataset):
+    encoder = HashEncoder("Instruct: {instruction}\nQuery:\n{record}")
+
+    class Spec:
+        name, takes_instruction, max_tokens = "hash-words", True, 4096
+
+    tasks = ["guo_los", "guo_icu"]
+    rows = {task: unique_times([load_task_labels(dataset, task)[0]]) for task in tasks}
+    own = ablation_features(Ablation("instruction=task", Spec, SerializationOptions()), encoder, dataset, tasks, rows)
+    empty = ablation_features(
+        Ablation("instruction=empty", Spec, SerializationOptions(), "empty"), encoder, dataset, tasks, rows
+    )
+    assert set(own.task) == set(tasks) and empty.task is None
+    a, b = (own.matrix[own.find(task, *rows[task])] for task in tasks)
+    assert np.abs(a - b).max() > 0
+
+
+def test_ablation_names():
+    from core.embedding.registry import get_spec
+
+    minilm, options = get_spec("minilm"), SerializationOptions()
+    made = parse_ablations(
+        ["context=512,1024", "lookback=1d,full", "sections=without", "strategy=recent_codes"], minilm, options
+    )
+    assert [a.name for a in made][:4] == ["context=512", "context=1024", "lookback=1d", "lookback=full"]
+    assert made[0].encoder.max_tokens == 512 and len(made) == 4 + 7 + 1
+    for bad in ("context=x", "nonsense=1", "lookback=2w", "sections=some", "encoder=none", "instruction=task"):
+        with pytest.raises(InputError):
+            parse_ablations([bad], minilm, options)
+
+
+def test_a_units_file_is_whole_or_nothing(tmp_path):
+    assert load_unit(None, tmp_path / "none.npz") is None
+    (tmp_path / "x.npz").write_bytes(b"PK")
+    assert load_unit(None, tmp_path / "x.npz") is None
+    assert run_unit is not None
