@@ -25,6 +25,9 @@ class Settings(BaseSettings):
         default=[],
         description="MEDS dataset folders offered in the app, separated by commas. Empty: the demo in HOME/demo.",
     )
+    concepts: Path | None = Field(
+        None, description="Athena CONCEPT.csv, or its folder, for codes that a dataset leaves undescribed."
+    )
     models: Path | None = Field(
         None, description="Folder of your own segmenters, one folder each, offered beside the shipped ones."
     )

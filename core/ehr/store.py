@@ -15,6 +15,7 @@ import meds
 import polars as pl
 import pyarrow as pa
 
+from core.ehr.external_vocabulary import with_athena
 from core.ehr.index import (
     DAMAGE,
     EARLIEST,
@@ -31,6 +32,7 @@ from core.ehr.visits import rebuild_visits
 from core.ehr.vocabulary import Vocabulary, load_vocabulary
 from core.errors import InputError
 from core.progress import Progress
+from core.settings import get_settings
 
 _TYPES = {name: dtype for name, dtype in EVENT_SCHEMA.items() if name != "subject_id"}
 _SPAN = (datetime(1850, 1, 1), datetime(2299, 12, 31, 23, 59, 59, 999999))
@@ -162,8 +164,12 @@ class Dataset:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """Descriptions and parents of codes."""
-        return load_vocabulary(self.path / meds.code_metadata_filepath, self.concepts)
+        """Descriptions and parents of codes: the dataset's own first, then those of ``concepts``."""
+        own = load_vocabulary(self.path / meds.code_metadata_filepath)
+        return own if self.concepts is None else with_athena(own, self.concepts, repr(self.index.shards), self._codes)
+
+    def _codes(self) -> list[str]:
+        return self.scan().select(pl.col("code").unique()).collect(engine="streaming")["code"].to_list()
 
     def _example(self) -> str:
         return f", for example {self.index.subject_ids[0]}" if self.n_subjects else ""
@@ -184,7 +190,8 @@ def open_dataset(path: str | Path, concepts: str | Path | None = None, progress:
 
     Args:
         path: the folder that holds ``data/`` and ``metadata/``.
-        concepts: an Athena ``CONCEPT.csv`` for codes that the dataset leaves undescribed.
+        concepts: an Athena ``CONCEPT.csv``, or its folder, for codes that the dataset leaves undescribed; the default
+            is the setting ``CHARTLIGHT_CONCEPTS``.
         progress: called while the subject index is built, which happens the first time.
 
     Raises:
@@ -204,7 +211,7 @@ def open_dataset(path: str | Path, concepts: str | Path | None = None, progress:
         name=str(record.get("dataset_name") or path.resolve().name),
         synthetic=record.get("synthetic") is True,
         index=load_index(path, progress),
-        concepts=Path(concepts) if concepts else None,
+        concepts=Path(concepts).expanduser() if concepts else get_settings().concepts,
     )
 
 

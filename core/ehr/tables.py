@@ -42,12 +42,14 @@ class TableFile:
         size: bytes, uncompressed where it is known.
         open: opens the file for reading bytes.
         parquet: True for Parquet, False for delimited text.
+        mtime_ns: modification time, 0 inside of a zip.
     """
 
     name: str
     size: int
     open: Callable[[], BinaryIO]
     parquet: bool
+    mtime_ns: int = 0
 
     def batches(
         self,
@@ -275,7 +277,11 @@ def table_file(path: Path) -> TableFile:
     """The table file at a path, gunzipped where its name says so."""
     opener = gzip.open if path.name.lower().endswith(".gz") else open
     return TableFile(
-        path.name, path.stat().st_size, lambda: cast(BinaryIO, opener(path, "rb")), path.suffix.lower() == ".parquet"
+        path.name,
+        path.stat().st_size,
+        lambda: cast(BinaryIO, opener(path, "rb")),
+        path.suffix.lower() == ".parquet",
+        path.stat().st_mtime_ns,
     )
 
 

@@ -1,4 +1,4 @@
-"""What codes mean: the dataset's ``codes.parquet`` first, then an Athena ``CONCEPT.csv``.
+"""What codes mean: the dataset's ``codes.parquet`` (an Athena download adds to it: ``external_vocabulary``).
 
 A code is ``<vocabulary>/<concept code>`` ("LOINC/2951-2"); some MEDS extractions write ``//``.
 """
@@ -10,7 +10,6 @@ from pathlib import Path
 import meds
 import polars as pl
 
-from core.ehr.concepts import concept_files, concepts_by_code
 from core.errors import InputError
 
 
@@ -66,13 +65,11 @@ def vocabulary_of(code: str) -> str:
     return code.split("/", 1)[0]
 
 
-def load_vocabulary(codes_file: Path, concepts: Path | None = None) -> Vocabulary:
-    """Read ``codes.parquet``; describe from ``concepts`` what it leaves undescribed.
-
-    A missing ``codes.parquet`` is an empty vocabulary. Without ``codes.parquet`` the whole CONCEPT.csv is taken.
+def load_vocabulary(codes_file: Path) -> Vocabulary:
+    """Read ``codes.parquet``; a missing file is an empty vocabulary.
 
     Raises:
-        InputError: a file cannot be read.
+        InputError: the file cannot be read.
     """
     frame = _read_codes(codes_file)
     described = frame.filter(pl.col("description").is_not_null() & (pl.col("description").str.strip_chars() != ""))
@@ -81,11 +78,6 @@ def load_vocabulary(codes_file: Path, concepts: Path | None = None) -> Vocabular
         code: tuple(of)
         for code, of in frame.filter(pl.col("parent_codes").list.len() > 0).select("code", "parent_codes").iter_rows()
     }
-    if concepts is not None:
-        wanted = set(frame["code"].to_list()) - descriptions.keys() if frame.height else None
-        found = concepts_by_code(concept_files(concepts), wanted).drop_nulls()
-        names = dict(zip(found["code"].to_list(), found["name"].to_list()))
-        descriptions = names | descriptions
     return Vocabulary(descriptions, parents)
 
 

@@ -3,9 +3,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from core.ehr.external_vocabulary import with_athena
 from core.ehr.meds_layout import write_codes
+from core.ehr.store import open_dataset
 from core.ehr.vocabulary import Vocabulary, coverage, load_vocabulary, vocabulary_of
 from core.errors import InputError
+from core.settings import get_settings
 
 
 @pytest.fixture
@@ -38,31 +41,58 @@ def test_parents_and_ancestors_survive_a_cycle(codes_file):
 def test_codes_parquet_comes_first_then_athena(codes_file, tmp_path):
     concepts = athena(
         tmp_path / "CONCEPT.csv",
-        [
-            "1\tOTHER NAME\t\tSNOMED\t\t1",
-            '2\tBody "weight" | [link](x)\t\tLOINC\t\t9',
-            "3\tNot in the data\t\tLOINC\t\t8",
-        ],
+        ["1\tOTHER NAME\t\tSNOMED\t\t1", '2\tBody "weight" | [link](x)\t\tLOINC\t\t9', "3\tNot here\t\tLOINC\t\t8"],
     )
-    vocabulary = load_vocabulary(codes_file, concepts)
+    vocabulary = with_athena(load_vocabulary(codes_file), concepts, "v1", lambda: ["LOINC/9"])
     assert vocabulary.describe("SNOMED/1") == "Pneumonia"
     assert vocabulary.describe("LOINC/9") == 'Body "weight" | [link](x)'
     assert vocabulary.describe("LOINC/8") is None
     assert vocabulary.describe("Blank/1") is None
+    assert vocabulary.parents("SNOMED/1") == ("SNOMED/2",)
 
 
-def test_without_codes_parquet_athena_alone_describes(tmp_path):
-    concepts = athena(tmp_path / "CONCEPT.csv", ['5,"Weight, body",,LOINC,,29463-7'], ",")
-    vocabulary = load_vocabulary(tmp_path / "absent.parquet", concepts)
+def test_athena_gives_parents_from_the_relationships_beside_it(tmp_path):
+    concepts = athena(
+        tmp_path / "CONCEPT.csv", ['5,"Weight, body",,LOINC,,29463-7', "6,Body metrics,,LOINC,,LP1"], ","
+    )
+    (tmp_path / "CONCEPT_RELATIONSHIP.csv").write_text("concept_id_1,concept_id_2,relationship_id\n5,6,Is a\n")
+    vocabulary = with_athena(load_vocabulary(tmp_path / "absent.parquet"), concepts, "v1", lambda: ["LOINC/29463-7"])
     assert vocabulary.describe("LOINC/29463-7") == "Weight, body"
+    assert vocabulary.parents("LOINC/29463-7") == ("LOINC/LP1",)
+    assert vocabulary.describe("LOINC/LP1") == "Body metrics"
+
+
+def test_what_athena_said_is_kept_until_a_file_or_the_data_changes(codes_file, tmp_path):
+    concepts = athena(tmp_path / "CONCEPT.csv", ["2\tBody weight\t\tLOINC\t\t9"])
+    own, asked = load_vocabulary(codes_file), []
+
+    def codes() -> list[str]:
+        asked.append(1)
+        return ["LOINC/9"]
+
+    for version in ("v1", "v1", "v2"):
+        assert with_athena(own, concepts, version, codes).describe("LOINC/9") == "Body weight"
+    assert len(asked) == 2
+    athena(concepts, ["2\tWeight of the body\t\tLOINC\t\t9"])
+    assert with_athena(own, concepts, "v2", codes).describe("LOINC/9") == "Weight of the body"
+
+
+def test_a_dataset_uses_the_concepts_of_the_settings(meds_folder, two_subjects, tmp_path, monkeypatch):
+    concepts = athena(tmp_path / "CONCEPT.csv", ["2\tHemoglobin\t\tLOINC\t\t718-7"])
+    folder = meds_folder(a=two_subjects)
+    assert open_dataset(folder).vocabulary.describe("LOINC/718-7") is None
+    assert open_dataset(folder, concepts).vocabulary.describe("LOINC/718-7") == "Hemoglobin"
+    monkeypatch.setattr(get_settings(), "concepts", concepts)
+    assert open_dataset(folder).vocabulary.describe("LOINC/718-7") == "Hemoglobin"
 
 
 def test_wrong_vocabulary_files_are_errors(codes_file, tmp_path):
+    own = load_vocabulary(codes_file)
     (tmp_path / "c.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match=r"c\.csv lacks the column concept_id"):
-        load_vocabulary(codes_file, tmp_path / "c.csv")
+        with_athena(own, tmp_path / "c.csv", "", list)
     with pytest.raises(InputError, match="no concept table"):
-        load_vocabulary(codes_file, tmp_path / "nothing.csv")
+        with_athena(own, tmp_path / "nothing.csv", "", list)
     codes_file.write_bytes(b"no parquet")
     with pytest.raises(InputError, match=r"codes\.parquet cannot be read"):
         load_vocabulary(codes_file)
