@@ -1,6 +1,6 @@
 """Embedding through the cache: only pieces that nobody has embedded before are computed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,14 +11,16 @@ from core.embedding.encoders import Piece
 from core.embedding.registry import EncoderSpec
 from core.progress import Progress
 
-_FLUSH = 2048  # pieces computed between two writes: what a kill can lose
-
 
 class AnyEncoder(Protocol):
     """What local and remote encoders have in common."""
 
     spec: EncoderSpec
-    dimension: int
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -42,8 +44,8 @@ class AnyEncoder(Protocol):
         """See Encoder.pieces."""
         ...
 
-    def embed_pieces(self, pieces: Sequence[Piece], progress: Progress | None = None) -> np.ndarray:
-        """See Encoder.embed_pieces."""
+    def stream(self, pieces: Sequence[Piece], progress: Progress | None = None) -> Iterator[tuple[int, np.ndarray]]:
+        """See Encoder.stream."""
         ...
 
     def combine(self, pieces: Sequence[Piece], vectors: np.ndarray) -> np.ndarray:
@@ -105,10 +107,8 @@ def embed_texts(
     vectors = cache.get(list(unique)) if cache else {}
     vectors = {key: vector for key, vector in vectors.items() if vector.shape == (encoder.dimension,)}
     missing = [key for key in unique if key not in vectors]
-    for start in range(0, len(missing), _FLUSH):
-        part = missing[start : start + _FLUSH]
-        computed = encoder.embed_pieces([unique[key] for key in part], progress)
-        new = dict(zip(part, computed))
+    for start, computed in encoder.stream([unique[key] for key in missing], progress):
+        new = dict(zip(missing[start : start + len(computed)], computed))
         if cache:
             cache.put(encoder.spec.name, new)
         vectors |= new

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from threading import Lock
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -24,7 +24,10 @@ from core.errors import InputError
 from core.progress import Progress
 from core.settings import get_settings
 
-_WINDOW = 2_000_000  # characters tokenised and sorted together
+if TYPE_CHECKING:
+    from core.embedding.remote import RemoteEncoder
+
+_WINDOW = 1_000_000  # characters tokenised, sorted and stored together
 
 
 @dataclass(frozen=True)
@@ -130,20 +133,25 @@ class Encoder:
         before = before.replace("{instruction}", (instruction or "").strip())
         return before if before.strip() else "", after
 
-    def embed_pieces(self, pieces: Sequence[Piece], progress: Progress | None = None) -> np.ndarray:
-        """One pooled vector a piece: float32 ``(n, dimension)``, input order, not normalised.
+    def stream(self, pieces: Sequence[Piece], progress: Progress | None = None) -> Iterator[tuple[int, np.ndarray]]:
+        """Pooled vectors of consecutive pieces as they are done: (index of the first, float32 ``(n, dimension)``).
 
-        Batches are packed by token budget; while a window of them computes, the next one is tokenised. Raises
+        Within such a window batches are packed by token budget; while it computes, the next one is tokenised. Raises
         EmbeddingError when a vector is not finite.
         """
-        vectors = np.empty((len(pieces), self.dimension), dtype=np.float32)
         characters = np.array([len(piece.prefix) + len(piece.text) for piece in pieces])
         meter = Meter(int(characters.sum()), progress)
         for start, sequences, prefixes in self._tokenised(pieces, characters):
+            vectors = np.empty((len(sequences), self.dimension), dtype=np.float32)
             for batch in pack_batches([len(sequence) for sequence in sequences], self.backend.budget):
-                vectors[start + batch] = self._compute([sequences[i] for i in batch], [prefixes[i] for i in batch])
+                vectors[batch] = self._compute([sequences[i] for i in batch], [prefixes[i] for i in batch])
                 meter.add(sum(len(sequences[i]) for i in batch), int(characters[start + batch].sum()))
-        return vectors
+            yield start, vectors
+
+    def embed_pieces(self, pieces: Sequence[Piece], progress: Progress | None = None) -> np.ndarray:
+        """One pooled vector a piece: float32 ``(n, dimension)``, input order, not normalised."""
+        parts = [vectors for _, vectors in self.stream(pieces, progress)]
+        return np.concatenate([np.empty((0, self.dimension), dtype=np.float32), *parts])
 
     def _tokenised(
         self, pieces: Sequence[Piece], characters: np.ndarray
@@ -202,8 +210,8 @@ def load_encoder(
     backend: str = "auto",
     threads: int | None = None,
     download: bool = False,
-) -> Encoder:
-    """Load an encoder of the registry.
+) -> "Encoder | RemoteEncoder":
+    """Load an encoder of the registry, or connect to the embeddings server where the entry is one.
 
     Args:
         name: encoder name; the settings' default where none is given.
@@ -218,6 +226,10 @@ def load_encoder(
         MissingError: the weights are not on this machine; the message has the command that fetches them.
     """
     spec = spec or get_spec(name)
+    if spec.remote:
+        from core.embedding.remote import load_remote
+
+        return load_remote(spec)
     weights = find_weights(spec, download)
     device = device or get_settings().device
     fits_onnx = spec.architecture == "bert" and device in ("cpu", "auto")

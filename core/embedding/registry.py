@@ -42,6 +42,7 @@ class EncoderSpec:
             ``window`` (consecutive windows, the paper's ablation).
         chunk_tokens: tokens of a chunk, special tokens included.
         dtype: precision of weights and arithmetic on a GPU; the CPU always computes in float32.
+        unit_norm: a server's vectors have length 1, which is checked.
         sha256: SHA-256 of ``model.safetensors`` that is required, or empty.
         adapters: PEFT adapters merged into the weights in this order (hub names).
         parameters: number of weights; ``memory_gb`` follows from it.
@@ -64,6 +65,7 @@ class EncoderSpec:
     chunk_tokens: int = 0
     dtype: str = "float32"
     parameters: int = 0
+    unit_norm: bool = False
     sha256: str = ""
     adapters: tuple[str, ...] = ()
     url: str = ""
@@ -115,6 +117,9 @@ def _check(spec: EncoderSpec, where: str) -> None:
         raise InputError(f"{where}: structure chunks take no instruction", 'use chunking = "window"')
 
 
+_KINDS: dict[Any, str] = {int: "a whole number", str: "a text", bool: "true or false"}
+
+
 def _parse(key: str, entry: Any, where: str) -> EncoderSpec:
     if not isinstance(entry, dict):
         raise InputError(f"{where}: [{key}] is not a table", "see docs/encoders.md for the keys")
@@ -129,9 +134,7 @@ def _parse(key: str, entry: Any, where: str) -> EncoderSpec:
                 raise InputError(f"{where}: [{key}] {name} is not a list of texts", "see docs/encoders.md")
             values[name] = tuple(value)
         elif type(value) is not expected:
-            raise InputError(
-                f"{where}: [{key}] {name} is {value!r}", f"give {'a whole number' if expected is int else 'a text'}"
-            )
+            raise InputError(f"{where}: [{key}] {name} is {value!r}", f"give {_KINDS[expected]}")
     required = {"source", "architecture", "dimension", "pooling", "attention", "licence"}
     if missing := required - set(values):
         raise InputError(f"{where}: [{key}] lacks {', '.join(sorted(missing))}", "see docs/encoders.md")
