@@ -14,7 +14,7 @@ import numpy as np
 
 from core.errors import InputError
 
-SECONDS = 8.0
+SECONDS = 6.0
 """Longest time for one frame."""
 GIGABYTES = 6
 """Address space of the worker (libraries included)."""

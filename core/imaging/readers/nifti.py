@@ -141,7 +141,9 @@ def _layout(stream: _Bounded, notes: list[str]) -> _Layout:
         raise InputError("the gzip file holds no NIfTI volume", "give a .nii.gz file or unpack it first")
     kind = nibabel.Nifti2Header if newer else nibabel.Nifti1Header
     used = kind.template_dtype.itemsize
-    header = kind.from_fileobj(io.BytesIO(head + stream.read(used - 348)), check=True)
+    rest = stream.read(used - 348)
+    with nibabel.imageglobals.LoggingOutputSuppressor():
+        header = kind.from_fileobj(io.BytesIO(head + rest), check=True)
     if header.get_data_dtype().kind not in "biufcV":
         raise InputError("the NIfTI file holds values that are no numbers", "convert it first")
     sides = [int(side) for side in header.get_data_shape()]
@@ -198,7 +200,8 @@ def _canonical(
     orientation = None
     if np.isfinite(affine).all():
         try:
-            orientation = io_orientation(affine)
+            with np.errstate(all="ignore"):
+                orientation = io_orientation(affine)
         except np.linalg.LinAlgError:
             orientation = None
     if orientation is None or np.isnan(orientation).any():

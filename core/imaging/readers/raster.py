@@ -12,6 +12,8 @@ from core.imaging.readers.display import clean, show
 from core.imaging.readers.image import Available, Choices, MedicalImage, pick
 from core.imaging.readers.limits import MAX_FRAMES, check_pixel_count
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our own sentence says what is wrong
+
 _BROKEN = "export it again from where it came from"
 
 

@@ -43,6 +43,7 @@ def make_card(
         "classes": [
             {"index": index, "name": name, "colour": colour} for index, (name, colour) in enumerate(recipe.classes)
         ],
+        **({"view": recipe.view} if recipe.view else {}),
         "preprocessing": recipe.preprocessing.to_card(),
         "data": recipe.data,
         "licence": recipe.licence,
@@ -54,6 +55,7 @@ def make_card(
             "evaluate_command": command.replace("--out OUT", "--evaluate OUT"),
             "seed": seed,
             **training,
+            "early_epochs": f"{recipe.early[0]:.0%} of the epochs at scale {recipe.early[1]:g}",
             "optimizer": f"AdamW, learning rate to {recipe.learning_rate}, weight decay {recipe.weight_decay}, cosine",
             "loss": "cross-entropy + soft Dice",
             "batch": recipe.batch,

@@ -44,6 +44,7 @@ def write_folder(dest: Path, recipe: Recipe, weights: dict[str, torch.Tensor], c
     partial.mkdir(parents=True)
     save_file({name: value.contiguous() for name, value in weights.items()}, partial / "model.safetensors")
     (partial / "config.json").write_text(json.dumps(network_config(recipe), indent=2) + "\n")
+    (partial / "model.safetensors").chmod(0o644)  # safetensors writes for the owner only
     digest = hashlib.sha256((partial / "model.safetensors").read_bytes()).hexdigest()
     text = yaml.safe_dump({**card, "weights_sha256": digest}, sort_keys=False, allow_unicode=True, width=110)
     (partial / "card.yaml").write_text(text)

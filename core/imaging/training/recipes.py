@@ -25,6 +25,7 @@ class Recipe:
     phantom: str
     augmentation: str
     unit: str = "image"  # what one Dice value is about
+    view: str | None = None  # axis along which a volume is cut
     encoder: str = "tu-regnetx_002"
     encoder_depth: int = 5
     decoder_channels: tuple[int, ...] = (80, 56, 32, 16, 16)
@@ -113,7 +114,7 @@ RECIPES = {
             phantom="ultrasound",
             augmentation="ultrasound",
             crop=256,
-            epochs=60,
+            epochs=100,
         ),
         Recipe(
             name="hippocampus",
@@ -137,6 +138,7 @@ RECIPES = {
             augmentation="brain",
             crop=64,
             unit="volume",
+            view="sagittal",
             encoder_depth=4,
             decoder_channels=(96, 64, 32, 24),
             epochs=10,

@@ -9,7 +9,7 @@ import torch
 from core.errors import InputError
 from core.imaging.training.card import make_card
 from core.imaging.training.cases import Case, load_cases, split_cases
-from core.imaging.training.evaluate import count_units, summarize
+from core.imaging.training.evaluate import Predict, count_units, summarize
 from core.imaging.training.fit import draw_cases, fit
 from core.imaging.training.network import build_network, predict, write_folder
 from core.imaging.training.recipes import Recipe, get_recipe
@@ -46,7 +46,7 @@ def train_segmenter(
     model = build_network(recipe).eval()
     model.load_state_dict(weights)
     sizes = {part: len({case.unit for case in getattr(split, part)}) for part in ("train", "validation", "test")}
-    metrics, phantoms = _measure(model, recipe, split.test)
+    metrics, phantoms = _measure(lambda pixels: predict(model, recipe.preprocessing, pixels), recipe, split.test)
     card = make_card(recipe, seed, sizes, record, metrics, phantoms)
     write_folder(out, recipe, weights, card)
     shutil.rmtree(work)
@@ -61,21 +61,18 @@ def evaluate_folder(
     Raises:
         InputError: unknown name, wrong data folder, or no segmenter in ``folder``.
     """
-    from core.imaging.segmenters import load_segmenter
+    from core.imaging.segmenters import load_segmenter, segment
 
     recipe = get_recipe(name)
     torch.set_num_threads(threads)
     segmenter = load_segmenter(folder)
     split = split_cases(name, load_cases(name, data), recipe.fractions, seed)
     progress(0, 0, f"{len(split.test)} cases")
-    metrics, phantoms = _measure(segmenter.model, recipe, split.test)
+    metrics, phantoms = _measure(lambda pixels: segment(segmenter, pixels).mask, recipe, split.test)
     return {"held_out": metrics, "drawn_phantoms": phantoms}
 
 
-def _measure(model: torch.nn.Module, recipe: Recipe, test: list[Case]) -> tuple[dict[str, Any], dict[str, Any]]:
-    def predicted(pixels: Any) -> Any:
-        return predict(model, recipe.preprocessing, pixels)
-
+def _measure(predicted: Predict, recipe: Recipe, test: list[Case]) -> tuple[dict[str, Any], dict[str, Any]]:
     summaries = [
         summarize(count_units(cases, predicted, len(recipe.classes)), recipe.class_names, unit)
         for cases, unit in ((test, recipe.unit), (draw_cases(recipe, N_PHANTOMS, TEST_PHANTOM_SEED), "image"))
