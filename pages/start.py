@@ -1,37 +1,79 @@
-"""Start: what Chartlight does, in three steps; a link with a subject goes on to the Patients page."""
+"""Start: what Chartlight does, in three steps, and prepared cases; a link with a subject goes on to Patients."""
 
 import streamlit as st
 
-from pages.shared import layout, navigation
+from core.ehr.demo.cases import Case, read_cases
+from core.ehr.tasks import TASK_BY_ID
+from pages.shared import empty, layout, navigation, resources, selection
+from pages.shared.errors import plain
 
-STEPS = {
-    "pages/patients.py": (
+PATIENTS, RISK = "pages/patients.py", "pages/risk.py"
+STEPS = (
+    (
+        PATIENTS,
         "Read",
-        "Open a patient and read the record as the language model reads it: the same Markdown, the same cut, "
-        "nothing after the prediction time.",
+        "clinical_notes",
+        "Open a patient and read the record as the language model reads it: the same Markdown, the same cut, nothing "
+        "after the prediction time.",
         "Open the patients",
     ),
-    "pages/risk.py": (
+    (
+        RISK,
         "Score",
+        "monitoring",
         "See risk for 15 clinical tasks from embeddings of that text, each beside its prevalence, its interval and "
         "the evidence behind it.",
         "See the scores",
     ),
-    "pages/imaging.py": (
+    (
+        "pages/imaging.py",
         "See",
+        "image_search",
         "Segment a medical image and compare where Seg-Grad CAM and Seg-HiRes-Grad CAM say the model looked.",
-        "Upload an image",
+        "Open an image",
     ),
-}
+)
+
+
+def draw_steps() -> None:
+    for number, (column, (script, title, icon, text, label)) in enumerate(zip(st.columns(3), STEPS, strict=True), 1):
+        with column, st.container(border=True, key=f"step-{number}", height="stretch", gap="small"):
+            st.markdown(f"### :material/{icon}: {number}. {title}", anchors=False)
+            st.markdown(text)
+            target = navigation.page(script)
+            if target:
+                st.page_link(target, label=label, icon=":material/arrow_forward:")
+
+
+def draw_case(name: str, case: Case) -> None:
+    number = f"{name}-{case.subject_id}"
+    with st.container(border=True, key=f"case-{number}", height="stretch", gap="xsmall"):
+        task = TASK_BY_ID[case.task].name if case.task in TASK_BY_ID else case.task
+        st.markdown(f"**{plain(case.title)}**  \n{plain(case.look_at)}")
+        st.markdown(f":small[:gray[Outcome of {plain(task)}: {'yes' if case.outcome else 'no'}]]")
+        with st.container(horizontal=True, gap="small"):
+            for script, label in ((PATIENTS, "Read"), (RISK, "Score")):
+                if navigation.page(script) and st.button(label, key=f"{label}-{number}", type="tertiary"):
+                    selection.open_case(name, case.subject_id, case.prediction_time)
+                    st.switch_page(navigation.page(script))
+
 
 layout.header("Chartlight", "What a clinical model reads in a chart and looks at in a scan.")
 if "subject" in st.query_params:
-    st.switch_page(navigation.page("pages/patients.py"), query_params=st.query_params.to_dict())
-columns = st.columns(3, gap="medium")
-for number, (column, (script, (title, text, label))) in enumerate(zip(columns, STEPS.items(), strict=True), 1):
-    with column, st.container(border=True, key=f"step-{number}", height="stretch"):
-        st.markdown(f"### {number}. {title}", anchors=False)
-        st.markdown(text)
-        target = navigation.page(script)
-        if target:
-            st.page_link(target, label=label, icon=":material/arrow_forward:")
+    st.switch_page(navigation.page(PATIENTS), query_params=st.query_params.to_dict())
+draw_steps()
+folders = {name: path for name, path in resources.dataset_folders().items() if path.is_dir()}
+if not folders:
+    empty.show(
+        "No dataset yet",
+        "The demo cohort of synthetic patients takes a minute to make. Your own data: MEDS, EHRSHOT, OMOP.",
+        icon="database",
+        command="python -m core demo .chartlight/demo",
+    )
+cases = [(name, case) for name, path in folders.items() for case in read_cases(path)]
+if cases:
+    layout.section("Prepared cases", "synthetic patients at a moment worth reading")
+    for start in range(0, len(cases), 3):
+        for column, (name, case) in zip(st.columns(3), cases[start : start + 3], strict=False):
+            with column:
+                draw_case(name, case)

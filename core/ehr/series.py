@@ -14,6 +14,23 @@ from core.ehr.numbers import shortest
 from core.ehr.units import to_concept_unit
 from core.ehr.vocabulary import Vocabulary
 
+_UCUM = {
+    "[lb_av]": "lb",
+    "[oz_av]": "oz",
+    "[in_i]": "in",
+    "[ft_i]": "ft",
+    "[degF]": "°F",
+    "Cel": "°C",
+    "mm[Hg]": "mmHg",
+    "10*3/uL": "10³/µL",
+    "10*6/uL": "10⁶/µL",
+    "10*9/L": "10⁹/L",
+    "10*12/L": "10¹²/L",
+    "m2": "m²",
+    "kg/m2": "kg/m²",
+    "mL/min/{1.73_m2}": "mL/min/1.73 m²",
+    "1": "",
+}
 _ORDER = {concept.name: number for number, concept in enumerate(CONCEPTS)}
 
 
@@ -72,6 +89,11 @@ def numeric_series(events: pl.DataFrame, vocabulary: Vocabulary, sex: str | None
             )
         )
     return sorted(found, key=lambda s: (_ORDER.get(s.concept, len(_ORDER)), -len(s.values), s.code, s.unit))
+
+
+def readable_unit(unit: str) -> str:
+    """Return a UCUM unit as people write it (``mm[Hg]`` -> mmHg); any other as it is."""
+    return _UCUM.get(unit, unit)
 
 
 def _band(concept: Concept, unit: str, sex: str | None) -> tuple[float, float] | None:

@@ -73,6 +73,11 @@ def choose(subject: int | None = None, at: datetime | None = None) -> None:
     url.write(subject=subject, at=None)
 
 
+def open_case(dataset: str, subject: int, at: datetime) -> None:
+    """Select a dataset, subject and time at once, on the way to another page."""
+    st.session_state[_STATE] = Selection(dataset, subject, at)
+
+
 def remember(subject: int | None, at: datetime | None) -> None:
     """Keep the time that was found for the selected subject; nothing is drawn again."""
     st.session_state[_STATE] = replace(st.session_state[_STATE], subject=subject, at=at)

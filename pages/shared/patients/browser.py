@@ -66,14 +66,14 @@ def _controls(dataset: Dataset) -> SubjectFilter:
             icon=":material/search:",
             type="search",
             max_chars=20,
-            width=165,
+            width=155,
             live=True,
             key="f-id",
             persist_state="session",
         )
         sex = _any_of("Sex", list(SEXES), SEXES.get, "f-sex", 112)
         split = _any_of("Split", list(SPLITS), SPLITS.get, "f-split", 115)
-        task = _any_of("Has a label of", tasks, _task_name, "f-task", 170)
+        task = _any_of("Has a label of", tasks, _task_name, "f-task", 155)
         code = _code(dataset, known)
         ages = _ages(dataset, known)
         sort, descending = _sorting(known)

@@ -43,16 +43,16 @@ def show(patient: "Patient", record: Record, tokens: TokenCount | None) -> None:
         lost = sum(section.lines_lost for section in packed.sections)
         layout.facts(
             [
-                ("Record", f"{tokens.total:,} tokens"),
-                ("Model sees", f"{packed.tokens:,} tokens"),
+                ("Model sees", f"{packed.tokens:,} of {tokens.total:,} tokens"),
                 ("Lost", f"{lost:,} lines" if lost else "nothing"),
             ],
             key="budget",
         )
     charts.show(
-        bars(packed, limit if packing == "truncate" and limit < tokens.total else None),
+        stairs(packed, tokens.total),
         key="budget-chart",
-        alt=f"Tokens by section: {packed.tokens} of {tokens.total} are kept at a limit of {limit}",
+        alt=f"Tokens by section in the order of the record: {packed.tokens} of {tokens.total} are kept at {limit}",
+        mode_bar=False,
     )
     _table(packed)
     if lost:
@@ -68,39 +68,53 @@ def show(patient: "Patient", record: Record, tokens: TokenCount | None) -> None:
                 )
 
 
-def bars(packed: Packed, cut: int | None) -> go.Figure:
-    """Draw one bar as long as the record: sections in order, what is cut off hatched, the cut as a line."""
-    traces, start = [], 0
-    for number, section in enumerate(packed.sections):
-        colour = charts.CATEGORICAL[number % len(charts.CATEGORICAL)]
-        for tokens, kept in ((section.kept, True), (section.lost, False)):
-            if not tokens:
-                continue
-            traces.append(
-                go.Bar(
-                    x=[tokens],
-                    y=[""],
-                    base=start,
-                    orientation="h",
-                    marker={
-                        "color": colour,
-                        "opacity": 1.0 if kept else 0.22,
-                        "line": {"width": 1, "color": colour},
-                        "pattern": {"shape": "" if kept else "/"},
-                    },
-                    text=section.title if kept or not section.kept else "",
-                    textposition="inside",
-                    insidetextanchor="middle",
-                    hovertemplate=f"{section.title}: {tokens:,} tokens {'seen' if kept else 'cut off'}<extra></extra>",
-                )
+def stairs(packed: Packed, total: int) -> go.Figure:
+    """Draw each section as a step of the record, what is cut off hatched, with the limits as lines."""
+    titles = [section.title for section in packed.sections]
+    starts = [sum(section.tokens for section in packed.sections[:number]) for number in range(len(titles))]
+    kept = [section.kept for section in packed.sections]
+    chart = charts.figure(
+        len(titles) * 27 + 80,
+        _steps(packed, starts, kept, "seen by the model", {"color": charts.BLUE}),
+        _steps(
+            packed,
+            [start + seen for start, seen in zip(starts, kept, strict=True)],
+            [section.lost for section in packed.sections],
+            "cut off",
+            {
+                "color": "rgba(0,0,0,0)",
+                "line": {"color": charts.SLATE, "width": 1},
+                "pattern": {"shape": "/", "fgcolor": charts.SLATE, "size": 6},
+            },
+        ),
+        legend=True,
+        barmode="overlay",
+        bargap=0.3,
+    )
+    chart.update_xaxes(title_text="Tokens from the beginning of the record", range=[0, max(total, 1) * 1.02])
+    chart.update_yaxes(categoryorder="array", categoryarray=titles[::-1], showgrid=False, tickfont={"size": 13})
+    for limit in LIMITS:
+        if limit < total:
+            chosen = limit == packed.limit
+            chart.add_vline(
+                x=limit,
+                line={"color": charts.VERMILLION, "width": 2 if chosen else 1, "dash": "solid" if chosen else "dot"},
+                annotation_text=f"{limit:,}",
+                annotation_position="top left",
             )
-            start += tokens
-    chart = charts.figure(120, *traces, barmode="overlay", uniformtext={"minsize": 10, "mode": "hide"})
-    chart.update_xaxes(title_text="Tokens", range=[0, max(start, 1) * 1.01])
-    chart.update_yaxes(showgrid=False)
-    if cut is not None:
-        chart.add_vline(x=cut, line={"color": charts.VERMILLION, "width": 2}, annotation_text=f"cut at {cut:,}")
     return chart
+
+
+def _steps(packed: Packed, starts: list[int], lengths: list[int], name: str, marker: dict) -> go.Bar:
+    return go.Bar(
+        y=[section.title for section in packed.sections],
+        x=lengths,
+        base=starts,
+        orientation="h",
+        name=name,
+        marker=marker,
+        hovertemplate="%{y}: %{x:,} tokens " + name + "<extra></extra>",
+    )
 
 
 def _table(packed: Packed) -> None:

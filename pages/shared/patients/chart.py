@@ -88,7 +88,7 @@ def header(dataset: Dataset, chosen: selection.Selection) -> Patient | None:
         times = sorted([*times, Timepoint(at, LINK, "named by the link")], key=lambda time: time.time, reverse=True)
     selection.write_address(replace(chosen, at=at), clock)
     audit.record("view_subject", subject, dataset=dataset.name)
-    with st.container(key="patient-header", gap="small"):
+    with st.container(key="patient-header", gap="xsmall"):
         _navigation(dataset, subject)
         _facts(dataset, rows, facts, labels, at, clock)
         if at is not None:
@@ -160,12 +160,12 @@ def _facts(
 
 
 def _age(birth: datetime | None, at: datetime | None) -> str:
+    """Completed years, as the record counts them; months and days for the youngest."""
     if birth is None or at is None or at < birth:
         return "unknown"
     days = (at - birth).days
-    return (
-        f"{days} days" if days < 60 else f"{days / 30.44:.0f} months" if days < 731 else f"{days / 365.25:.0f} years"
-    )
+    years = at.year - birth.year - ((at.month, at.day) < (birth.month, birth.day))
+    return f"{days} days" if days < 60 else f"{int(days / 30.44)} months" if years < 2 else f"{years} years"
 
 
 def _as_of(subject: int, times: list[Timepoint], at: datetime, clock: Clock) -> None:
@@ -195,7 +195,7 @@ def _as_of(subject: int, times: list[Timepoint], at: datetime, clock: Clock) -> 
             format_func=caption,
             key=key,
             on_change=change,
-            width=470,
+            width="stretch",
             label_visibility="collapsed",
         )
         for label, icon, to in (("Earlier", "arrow_back", here + 1), ("Later", "arrow_forward", here - 1)):

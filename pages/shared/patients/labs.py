@@ -8,7 +8,7 @@ import streamlit as st
 from plotly.subplots import make_subplots
 
 from core.ehr.relative_time import Clock
-from core.ehr.series import Series, numeric_series
+from core.ehr.series import Series, numeric_series, readable_unit
 from pages.shared import charts, empty
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def _add(chart: go.Figure, one: Series, at: datetime, clock: Clock, span: list, 
         )  # fmt: skip
     flags = [one.flag(value) for value in one.values]
     later = [time > at for time in one.times]
+    unit = charts.plain(readable_unit(one.unit))
     chart.add_trace(
         go.Scatter(
             x=[clock.axis(time) for time in one.times],
@@ -148,7 +149,7 @@ def _add(chart: go.Figure, one: Series, at: datetime, clock: Clock, span: list, 
                 "opacity": [0.4 if after else 1.0 for after in later],
             },
             hovertext=[
-                f"<b>{value:g} {charts.plain(one.unit)}</b> {flag}<br>{clock.show(time)}{' (after)' if after else ''}"
+                f"<b>{value:g} {unit}</b> {flag}<br>{clock.show(time)}{' (after)' if after else ''}"
                 for value, flag, time, after in zip(one.values, flags, one.times, later, strict=True)
             ],
             hovertemplate="%{hovertext}<extra></extra>",
@@ -159,5 +160,5 @@ def _add(chart: go.Figure, one: Series, at: datetime, clock: Clock, span: list, 
 
 
 def _title(one: Series) -> str:
-    unit = f" ({charts.plain(one.unit, 18)})" if one.unit else ""
+    unit = f" ({charts.plain(readable_unit(one.unit), 18)})" if one.unit else ""
     return f"<b>{charts.plain(one.concept or one.name, 34)}</b>{unit}"

@@ -193,8 +193,8 @@ def _lines(patient: "Patient", record: Record, tokens: TokenCount | None) -> Non
         key=f"lines-{patient.subject_id}-{patient.at:%Y%m%d%H%M%S}-{hash(record.options)}",
         column_config={
             "Line": st.column_config.NumberColumn(width=60),
-            "Section": st.column_config.TextColumn(width=190),
-            "Text": st.column_config.TextColumn(width=640),
+            "Section": st.column_config.TextColumn(width=175),
+            "Text": st.column_config.TextColumn(width=520),
             "Tokens": st.column_config.NumberColumn(width=70),
             "Rows": st.column_config.NumberColumn(width=60, help="Source rows that the line was written from."),
         },

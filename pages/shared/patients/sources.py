@@ -60,12 +60,13 @@ def draw(
         row_height=ROW_HEIGHT,
         height=height or min(len(frame), 14) * ROW_HEIGHT + 38,
         column_config={
-            "Row": st.column_config.NumberColumn(width=60, help="Position in the subject's record."),
+            "Row": st.column_config.NumberColumn(width=50, help="Position in the subject's record."),
             "Time": st.column_config.TextColumn(width=130),
-            "Domain": st.column_config.TextColumn(width=120),
-            "Code": st.column_config.TextColumn(width=150),
-            "Description": st.column_config.TextColumn(width=320),
+            "Domain": st.column_config.TextColumn(width=115),
+            "Code": st.column_config.TextColumn(width=130),
+            "Description": st.column_config.TextColumn(width=270),
             "Value": st.column_config.TextColumn(width=90),
+            "Unit": st.column_config.TextColumn(width=70),
             "Visit": st.column_config.NumberColumn(width=80, format="%d"),
             "Seen": st.column_config.TextColumn(
                 width=70, help="after: the row is later than the as-of time and never reaches the text."

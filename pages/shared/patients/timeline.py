@@ -1,5 +1,6 @@
 """Tab Timeline: a track for each domain, the as-of line, what comes after it in grey or hidden."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import streamlit as st
 
 from core.ehr.domains import DOMAINS, with_domain
 from core.ehr.relative_time import Clock
+from core.ehr.timepoints import LABEL, Timepoint
 from core.ehr.visits import is_visit
 from core.ehr.vocabulary import Vocabulary
 from pages.shared import charts, empty, url
@@ -23,6 +25,7 @@ COLOURS = dict(zip(TRACKS, (*charts.CATEGORICAL, charts.SLATE), strict=False))
 WINDOWS = {"all": None, "5y": 1826, "1y": 365, "90d": 90, "30d": 30}
 WINDOW_NAMES = {"all": "All", "5y": "5 years", "1y": "1 year", "90d": "90 days", "30d": "30 days"}
 FUTURE = {"grey": "Grey", "hide": "Hidden"}
+PREDICTIONS = "Label times"
 LISTED = 6
 """Descriptions listed in a hover text."""
 
@@ -70,7 +73,8 @@ def show(patient: "Patient") -> None:
         return
     marks = daily(rows)
     tracks = [domain for domain in present if domain in set(marks["domain"])]
-    chart = draw(marks, rows, tracks, patient.at, patient.clock, patient.dataset.vocabulary, WINDOWS[window])
+    labels = [time for time in patient.times if time.kind == LABEL and (future == "grey" or time.time <= patient.at)]
+    chart = draw(marks, rows, tracks, patient.at, patient.clock, patient.dataset.vocabulary, WINDOWS[window], labels)
     state = charts.show(
         chart,
         key=f"timeline-{patient.subject_id}",
@@ -103,9 +107,12 @@ def draw(
     clock: Clock,
     vocabulary: Vocabulary,
     days: int | None = None,
+    labels: Sequence[Timepoint] = (),
 ) -> go.Figure:
-    """Return the timeline of ``daily(rows)``; ``days`` bounds the view before ``at``."""
-    chart = charts.figure(len(tracks) * 44 + 100)
+    """Return the timeline of ``daily(rows)`` under a track of ``labels``; ``days`` bounds the view before ``at``."""
+    chart = charts.figure((len(tracks) + bool(labels)) * 42 + 100)
+    if labels:
+        _add_labels(chart, labels, clock)
     stays = rows.filter(is_visit(pl.col("code")) & (pl.col("end") > pl.col("time") + timedelta(hours=20)))
     if stays.height and "visits" in tracks:
         _add_stays(chart, stays, at, clock)
@@ -119,9 +126,9 @@ def draw(
                 _add_marks(chart, part, domain, later, clock, vocabulary)
     chart.update_yaxes(
         categoryorder="array",
-        categoryarray=[DOMAINS[domain] for domain in reversed(tracks)],
+        categoryarray=[*(DOMAINS[domain] for domain in reversed(tracks)), PREDICTIONS],
         fixedrange=True,
-        range=[-0.6, len(tracks) - 0.4],
+        range=[-0.6, len(tracks) - 0.4 + bool(labels)],
     )
     chart.update_xaxes(title_text=clock.axis_title)
     if days is not None:
@@ -143,6 +150,19 @@ def draw(
     )
     chart.update_layout(margin={"t": 30}, clickmode="event+select", hovermode="closest")
     return chart
+
+
+def _add_labels(chart: go.Figure, labels: Sequence[Timepoint], clock: Clock) -> None:
+    chart.add_trace(
+        go.Scatter(
+            x=[clock.axis(label.time) for label in labels],
+            y=[PREDICTIONS] * len(labels),
+            mode="markers",
+            marker={"symbol": "diamond-open", "size": 9, "color": charts.VERMILLION, "line": {"width": 1.5}},
+            hovertext=[f"<b>{clock.show(label.time)}</b><br>{charts.plain(label.note, 120)}" for label in labels],
+            hovertemplate="%{hovertext}<extra></extra>",
+        )
+    )
 
 
 def _add_marks(
