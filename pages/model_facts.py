@@ -7,7 +7,6 @@ from pages.shared.errors import plain
 from pages.shared.facts import cards, draw
 
 KINDS = {"Risk heads": cards.heads, "Text encoders": cards.encoders, "Segmenters": cards.segmenters}
-WIDE = {"subgroups", "metrics", "preprocessing", "training", "data", "reproduce"}
 
 layout.header("Model facts", "What each model is for, what it was made of, how well it does and where it fails.")
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
@@ -32,9 +31,14 @@ facts = found[name]()
 st.markdown(f"## {plain(facts.title)}", anchors=False)
 if facts.missing:
     st.markdown(f":orange-badge[:material/rule: The card lacks {plain(', '.join(facts.missing))}]")
-narrow = [item for item in facts.items if item[0] not in WIDE]
-wide = [item for item in facts.items if item[0] in WIDE]
-for column, items in zip(st.columns(2, gap="medium"), (narrow, wide), strict=True):
-    with column:
-        for key, title, value in items:
-            draw.item(title, value, key)
+words = [(title, value) for _, title, value in facts.items if isinstance(value, str) or not value]
+lists = [item for item in facts.items if item[2] and isinstance(item[2], list | tuple) and isinstance(item[2][0], str)]
+tables = [item for item in facts.items if item[2] and not isinstance(item[2], str) and item not in lists]
+left, right = st.columns([2, 3], gap="medium")
+with left:
+    draw.words(words)
+    for key, title, value in lists:
+        draw.item(title, value, key)
+with right:
+    for key, title, value in tables:
+        draw.item(title, value, key)

@@ -1,6 +1,6 @@
 """Draw a card's items, whatever their shape: text, lists, pairs, tables, metrics with intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,13 +15,17 @@ _CODE = {"command", "evaluate_command", "template", "weights_sha256"}
 
 
 def item(title: str, value: Any, key: str = "") -> None:
-    """Draw one item of a card under its title; an empty one says so."""
+    """Draw one item of a card under its title."""
     with st.container(border=True, gap="xsmall"):
         layout.section(title)
-        if value in (None, "", [], {}):
-            st.markdown(":gray[The card does not say.]")
-        else:
-            _value(value, key)
+        _value(value, key)
+
+
+def words(pairs: Sequence[tuple[str, str]]) -> None:
+    """Draw the items that are a sentence or two in one card; an empty one says so."""
+    with st.container(border=True, gap="small", key="tight-card-words"):
+        for title, text in pairs:
+            st.markdown(f":gray[:small[{title}]]  \n{plain(text) if text else ':gray[The card does not say.]'}")
 
 
 def name_of(key: str) -> str:
