@@ -1,0 +1,81 @@
+"""What only a browser can show of the frame: banner in sight, nothing from data renders, nothing calls out."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core.safety import NOTICE
+from tests.e2e.conftest import App, go, running, settle
+from tests.pages import cohort
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def hostile(browser: Browser, tmp_path_factory: pytest.TempPathFactory):
+    """The app on the page tests' cohort, which has a record full of mark-up."""
+    home = tmp_path_factory.mktemp("hostile")
+    folder = cohort.write(home / "cohort")
+    with running(home, folder) as url:
+        yield App(url, folder, home)
+
+
+def test_first_deep_link_of_a_process_is_framed(hostile: App, page: Page):
+    """Streamlit would run the page's script alone here, found by its old convention: no banner, no sign-in."""
+    go(page, f"{hostile.url}/patients?subject={cohort.RICH}")
+    expect(page.get_by_text(NOTICE)).to_be_visible()
+    assert f"subject={cohort.RICH}" in page.url
+
+
+def test_banner_stays_in_sight(hostile: App, page: Page):
+    go(page, f"{hostile.url}/patients?subject={cohort.RICH}&tab=Events")
+    page.locator("[data-testid=stMain]").evaluate("element => element.scrollTo(0, 2000)")
+    expect(page.locator(".st-key-safety-banner")).to_be_in_viewport()
+    assert page.locator(".st-key-safety-banner button").count() == 0
+
+
+@pytest.mark.parametrize("query", ["", "&view=lines", "&view=raw", "&tab=Timeline", "&tab=Events", "&tab=Compare"])
+def test_nothing_of_a_hostile_record_renders(hostile: App, page: Page, query: str):
+    """The fixture `page` fails the test where a request leaves for anywhere but the app."""
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    go(page, f"{hostile.url}/patients?subject={cohort.HOSTILE}{query}")
+    assert not dialogs
+    assert page.locator(".stMain a[href*=evil], .stMain img[src*=evil], .stMain img[onerror]").count() == 0
+    assert page.locator(".stMain .katex").count() == 0
+
+
+def test_relative_mode_hides_dates_on_screen_and_in_the_address(hostile: App, page: Page):
+    go(page, f"{hostile.url}/patients?subject={cohort.RICH}&tab=Timeline")
+    page.get_by_text("Hide calendar dates").click()
+    settle(page)
+    assert "2015" not in page.locator(".stMain").inner_text()
+    assert "2015-" not in page.url
+    assert "at=t" in page.url
+
+
+def test_back_to_the_same_place_by_the_address(hostile: App, page: Page, tmp_path: Path):
+    go(page, f"{hostile.url}/patients?subject={cohort.RICH}")
+    page.locator(".st-key-step-Earlier button").click()
+    settle(page)
+    link, shown = page.url, page.locator(".st-key-tight-as-of").inner_text()
+    other = page.context.browser.new_context().new_page()
+    go(other, link)
+    assert other.locator(".st-key-tight-as-of").inner_text() == shown
+
+
+def test_timeline_click_shows_source_rows(hostile: App, page: Page):
+    go(page, f"{hostile.url}/patients?subject={cohort.RICH}&tab=Timeline")
+    page.wait_for_selector(".stPlotlyChart .scatterlayer .point")
+    page.locator(".stPlotlyChart .scatterlayer .trace:has(.point) .point").last.click(force=True)
+    expect(page.get_by_text("source rows")).to_be_visible()
+
+
+def test_keyboard_reaches_the_navigation(hostile: App, page: Page):
+    go(page, hostile.url)
+    reached = set()
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement?.innerText?.trim() ?? ''"))
+    assert any("Patients" in text for text in reached)
