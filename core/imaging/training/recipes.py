@@ -92,7 +92,7 @@ RECIPES = {
             phantom="microscopy",
             augmentation="microscopy",
             crop=192,
-            epochs=30,
+            epochs=22,
             early=(0.0, 1.0),
         ),
         Recipe(
@@ -114,7 +114,7 @@ RECIPES = {
             phantom="ultrasound",
             augmentation="ultrasound",
             crop=256,
-            epochs=100,
+            epochs=70,
         ),
         Recipe(
             name="hippocampus",

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.errors import InputError
+from core.imaging.readers import read_image
+from core.imaging.training.augment import augment, build_pipeline
+from core.imaging.training.cases import GAP, IGNORE, Case, load_cases, person, split_cases
+from core.imaging.training.recipes import RECIPES, get_recipe
+
+
+def cases_of(groups: list[str]) -> list[Case]:
+    blank = np.zeros((4, 4), np.uint8)
+    return [Case(f"{index:04d}", group, group, blank, blank) for index, group in enumerate(groups)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_group_is_in_two_parts(seed):
+    cases = cases_of([f"p{index // 3}" for index in range(120)])
+    split = split_cases("chest-xray", cases, (0.1, 0.2), seed)
+    parts = [{case.group for case in part} for part in (split.train, split.validation, split.test)]
+    assert [len(part) for part in parts] == [28, 4, 8]
+    assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+    assert sum(len(part) for part in (split.train, split.validation, split.test)) == 120
+
+
+def test_a_split_depends_on_the_seed_alone():
+    cases = cases_of([f"p{index}" for index in range(50)])
+    first, again, other = (split_cases("nuclei", cases, (0.1, 0.2), seed) for seed in (1, 1, 2))
+    assert [case.name for case in first.test] == [case.name for case in again.test]
+    assert [case.name for case in first.test] != [case.name for case in other.test]
+
+
+def test_neighbours_of_held_out_ultrasound_frames_are_dropped():
+    cases = cases_of([f"block{index // 12:02d}" for index in range(204)])
+    split = split_cases("ultrasound-nerve", cases, (0.1, 0.2), 0)
+    held = [int(case.name) for case in split.validation + split.test]
+    assert min(abs(int(case.name) - frame) for case in split.train for frame in held) > GAP
+
+
+@pytest.mark.parametrize(
+    ("stem", "who"),
+    [
+        ("person325_virus_659", "person325"),
+        ("person0325_bacteria_1", "person325"),
+        ("IM-0282-0001", "IM282"),
+        ("NORMAL2-IM-0282-0001-0001", "IM282"),
+    ],
+)
+def test_persons_of_file_names(stem, who):
+    assert person(stem) == who
+
+
+def test_a_name_without_a_person_is_refused():
+    with pytest.raises(InputError):
+        person("scan1")
+
+
+def test_a_real_folder(shared_data):
+    cases = load_cases("ultrasound-nerve", shared_data / "ultrasound-nerve")
+    assert len(cases) == 204
+    for case in cases[::20]:
+        assert case.pixels.shape == case.mask.shape and set(np.unique(case.mask)) <= {0, 1, 2}
+
+
+def test_persons_of_the_real_radiographs(shared_data):
+    stems = [path.stem for path in (shared_data / "chest-xray" / "images").glob("*.jpg")]
+    split = split_cases("chest-xray", cases_of([person(stem) for stem in stems]), (0.1, 0.2), 0)
+    assert len(stems) == 344 and not {case.group for case in split.test} & {
+        case.group for case in split.train + split.validation
+    }
+
+
+def test_training_sees_what_the_reader_shows(shared_data, tmp_path):
+    source = shared_data / "chest-xray"
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+        for path in sorted((source / kind).iterdir())[:20]:
+            (tmp_path / kind / path.name).symlink_to(path)
+    case = load_cases("chest-xray", tmp_path)[5]
+    image = read_image((source / "images" / f"{case.name}.jpg").read_bytes())
+    np.testing.assert_array_equal(image.pixels, case.pixels)
+    assert set(np.unique(case.mask)) <= {0, 1, IGNORE}
+
+
+def test_hippocampus_slices_are_what_the_reader_shows(shared_data, tmp_path):
+    source = shared_data / "hippocampus"
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+        for path in sorted((source / kind).glob("*.nii.gz"))[:10]:
+            (tmp_path / kind / path.name).symlink_to(path)
+    cases = load_cases("hippocampus", tmp_path)
+    case = cases[17]
+    stem, index = case.name.split(":")
+    data = (tmp_path / "images" / f"{stem}.nii.gz").read_bytes()
+    image = read_image(data, axis="sagittal", slice=int(index))
+    np.testing.assert_allclose(image.pixels, case.pixels, rtol=1e-6)
+    truth = read_image((tmp_path / "labels" / f"{stem}.nii.gz").read_bytes(), axis="sagittal", slice=int(index))
+    np.testing.assert_array_equal(truth.pixels, case.mask)
+    shown = [case.mask for case in cases if {1, 2} <= set(np.unique(case.mask))]
+    anterior, posterior = (np.mean([np.argwhere(mask == value)[:, 1].mean() for mask in shown]) for value in (1, 2))
+    assert anterior < posterior  # anterior is on the left
+
+
+def test_wrong_folders_are_refused(tmp_path):
+    with pytest.raises(InputError, match="images"):
+        load_cases("nuclei", tmp_path)
+    (tmp_path / "images").mkdir()
+    with pytest.raises(InputError, match="fewer than 10"):
+        load_cases("nuclei", tmp_path)
+    Image.new("RGB", (9, 9)).save(tmp_path / "images" / "a.png")
+    with pytest.raises(InputError, match="no mask"):
+        load_cases("nuclei", tmp_path)
+    with pytest.raises(InputError, match="no segmenter recipe"):
+        get_recipe("elbow")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_augmentation_is_fixed_by_its_seed_and_keeps_its_promises(name):
+    recipe = get_recipe(name)
+    rng = np.random.default_rng(0)
+    channels, n = recipe.preprocessing.channels, len(recipe.classes)
+    image = rng.uniform(0, 1, (70, 90, channels)).astype(np.float32)
+    mask = rng.integers(0, n, (70, 90)).astype(np.uint8)
+    pipeline = build_pipeline(recipe.augmentation, 64 if recipe.crop else 0)
+    results = [augment(pipeline, image, mask, seed) for seed in (1, 1, *range(2, 30))]
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    assert not np.array_equal(results[1][0], results[2][0])
+    size = (64, 64) if recipe.crop else (70, 90)
+    for picture, labels in results:
+        assert picture.shape == (*size, channels) and labels.shape == size
+        assert picture.dtype == np.float32 and picture.min() >= 0 and picture.max() <= 1
+        assert set(np.unique(labels)) <= {*range(n), IGNORE}
+
+
+def test_image_and_mask_move_together():
+    pipeline = build_pipeline("ultrasound")
+    image = np.zeros((128, 128, 1), np.float32)
+    image[40:90, 30:80] = 1.0
+    mask = (image[..., 0] > 0.5).astype(np.uint8)
+    for seed in range(20):
+        picture, labels = augment(pipeline, image, mask, seed)
+        if labels.sum() > 500 and (labels == 0).any():
+            assert picture[labels == 1].mean() > picture[labels == 0].mean() + 0.3

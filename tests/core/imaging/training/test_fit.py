@@ -1,0 +1,169 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from sklearn.metrics import f1_score, jaccard_score
+
+from core.cli import main
+from core.errors import InputError
+from core.imaging.phantoms import draw_phantom
+from core.imaging.training import run as runner
+from core.imaging.training.cases import IGNORE, Split
+from core.imaging.training.evaluate import count_overlap, count_units, dice, iou, summarize
+from core.imaging.training.fit import draw_cases, fit, learning_rate
+from core.imaging.training.losses import dice_ce_loss
+from core.imaging.training.recipes import RECIPES, get_recipe
+
+RNG = np.random.default_rng(0)
+TINY = replace(
+    get_recipe("hippocampus"),
+    encoder="tu-regnetx_002",
+    encoder_depth=3,
+    decoder_channels=(16, 8, 8),
+    batch=4,
+    crop=32,
+    epochs=2,
+    learning_rate=1e-2,
+)
+
+
+def test_dice_and_iou_equal_scikit_learns():
+    truth, guess = (RNG.integers(0, 3, (40, 50)) for _ in range(2))
+    truth[:5] = IGNORE
+    counts = count_overlap(guess.astype(np.uint8), truth.astype(np.uint8), 3)
+    known = truth != IGNORE
+    np.testing.assert_allclose(dice(counts), f1_score(truth[known], guess[known], average=None))
+    np.testing.assert_allclose(iou(counts), jaccard_score(truth[known], guess[known], average=None))
+
+
+def test_empty_classes():
+    blank, one = np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)
+    assert np.isnan(dice(count_overlap(blank, blank, 2))[1])
+    assert dice(count_overlap(one, blank, 2))[1] == 0
+    np.testing.assert_array_equal(dice(count_overlap(one, one, 2)), [np.nan, 1])
+
+
+def test_a_volume_is_measured_as_a_whole():
+    cases = draw_cases(TINY, 4, 0)
+    whole = [replace(case, unit="v") for case in cases]
+    units = count_units(whole, lambda pixels: np.ones(pixels.shape, np.uint8), 3)
+    truth = np.concatenate([case.mask.ravel() for case in cases])
+    expected = f1_score(truth == 1, np.ones_like(truth, bool))
+    assert dice(units["v"])[1] == pytest.approx(expected)
+    summary = summarize(units | {"w": units["v"]}, ("background", "anterior", "posterior"), "volume")
+    assert summary["n"] == 2 and summary["classes"]["anterior"]["dice"]["mean"] == pytest.approx(expected, abs=1e-4)
+    assert summary["classes"]["posterior"]["dice"]["worst"] == 0
+
+
+def test_the_loss_equals_a_naive_one():
+    logits = torch.from_numpy(RNG.normal(size=(2, 3, 6, 7)))
+    target = torch.from_numpy(RNG.integers(0, 3, (2, 6, 7)))
+    target[0, :2] = IGNORE
+    probability = np.exp(logits.numpy()) / np.exp(logits.numpy()).sum(1, keepdims=True)
+    entropy, shares = [], []
+    for n, y, x in np.argwhere(target.numpy() != IGNORE):
+        entropy.append(-np.log(probability[n, target[n, y, x], y, x]))
+    for index in (1, 2):
+        known = target.numpy() != IGNORE
+        p, t = probability[:, index][known], (target.numpy() == index)[known]
+        shares.append(2 * (p * t).sum() / (p.sum() + t.sum()))
+    expected = 0.5 * np.mean(entropy) + 0.5 * (1 - np.mean(shares))
+    assert dice_ce_loss(logits, target).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_loss_without_foreground_and_with_a_perfect_answer():
+    target = torch.zeros(1, 4, 4, dtype=torch.long)
+    logits = torch.zeros(1, 2, 4, 4)
+    assert dice_ce_loss(logits, target).item() == pytest.approx(np.log(2), rel=1e-6)
+    target[0, 1, 1] = 1
+    perfect = torch.nn.functional.one_hot(target, 2).movedim(-1, 1).float() * 200 - 100
+    assert dice_ce_loss(perfect, target).item() < 1e-5
+
+
+def test_the_learning_rate_rises_and_falls():
+    rates = [learning_rate(step, 100, 1.0) for step in range(100)]
+    assert rates[9] == 1.0 and rates[0] == 0.1 and rates[-1] < 0.01
+    assert (np.diff(rates[:10]) > 0).all() and (np.diff(rates[10:]) < 0).all()
+
+
+def small_split() -> Split:
+    return Split(draw_cases(TINY, 12, 100), draw_cases(TINY, 3, 200), draw_cases(TINY, 3, 300))
+
+
+def test_training_learns_and_repeats_itself(tmp_path):
+    torch.set_num_threads(1)
+    split = small_split()
+    first, record = fit(TINY, split, tmp_path / "a", seed=0)
+    second, _ = fit(TINY, split, tmp_path / "b", seed=0)
+    assert record["epochs"] == 2 and 0 <= record["validation_dice"] <= 1
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path):
+    torch.set_num_threads(1)
+    split = small_split()
+    whole, _ = fit(TINY, split, tmp_path / "whole", seed=3)
+
+    def stop(done: int, total: int, note: str) -> None:
+        if done == total // 2 + 1:  # in the second epoch
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(TINY, split, tmp_path / "parts", seed=3, progress=stop)
+    resumed, _ = fit(TINY, split, tmp_path / "parts", seed=3)
+    for name in whole:
+        assert torch.equal(whole[name], resumed[name]), name
+    assert len((tmp_path / "parts" / "log.txt").read_text().splitlines()) == 2
+
+
+def nuclei_folder(tmp_path):
+    """Twelve drawn fields in the layout of the real data."""
+    data = tmp_path / "data"
+    for kind in ("images", "instances"):
+        (data / kind).mkdir(parents=True)
+    for seed in range(12):
+        phantom = draw_phantom("microscopy", 500 + seed, (64, 64))
+        Image.fromarray(phantom.image).save(data / "images" / f"{seed:03d}.png")
+        Image.fromarray(phantom.mask.astype(np.uint16)).save(data / "instances" / f"{seed:03d}.png")
+    return data
+
+
+def test_the_command_trains_and_measures_again(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(runner, "N_PHANTOMS", 2)
+    small = replace(get_recipe("nuclei"), crop=64, batch=4, decoder_channels=(16, 16, 8, 8, 8))
+    monkeypatch.setitem(RECIPES, "nuclei", small)
+    data, out = nuclei_folder(tmp_path), tmp_path / "out"
+    command = ["train-segmenter", "nuclei", "--data", str(data)]
+    assert main([*command, "--out", str(out), "--epochs", "1", "--threads", "1"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    card = yaml.safe_load((out / "card.yaml").read_text())
+    assert card["metrics"] == printed and card["split"]["test"] == 2 and card["training"]["epochs"] == 1
+    assert sorted(path.name for path in out.iterdir()) == ["card.yaml", "config.json", "model.safetensors"]
+    assert not (tmp_path / "out.partial").exists()
+    assert main([*command, "--evaluate", str(out), "--threads", "1"]) == 0
+    assert json.loads(capsys.readouterr().out) == printed  # the app's calls give the card's numbers
+
+
+def test_bad_requests(tmp_path, capsys):
+    data = str(nuclei_folder(tmp_path))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file.txt").write_text("precious")
+    for extra in (
+        [],
+        ["--out", "a", "--evaluate", "b"],
+        ["--out", str(tmp_path / "full")],
+        ["--out", str(tmp_path / "x"), "--epochs", "0"],
+        ["--evaluate", str(tmp_path / "nowhere")],
+    ):
+        assert main(["train-segmenter", "nuclei", "--data", data, *extra]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1
+    assert (tmp_path / "full" / "file.txt").read_text() == "precious"
+    assert main(["train-segmenter", "nuclei", "--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "y")]) == 2
+    with pytest.raises(InputError):
+        runner.train_segmenter("elbow", tmp_path, tmp_path / "z")
