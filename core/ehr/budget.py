@@ -126,7 +126,7 @@ def offsets_from_count(count: Callable[[str], int]) -> Offsets:
     """Approximate offsets for an encoder that can only count: words are counted one by one and split evenly."""
 
     def offsets(text: str) -> list[tuple[int, int]]:
-        found = []
+        found: list[tuple[int, int]] = []
         for word in re.finditer(r"\s*\S+", text):
             start, end = word.span()
             n = max(count(word[0]), 1)

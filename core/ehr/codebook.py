@@ -9,6 +9,7 @@ place, and trusts the source table where a SNOMED code could be anything.
 import re
 import weakref
 from collections.abc import Iterable
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -106,7 +107,7 @@ def is_demographic(code: str) -> bool:
 
 
 class CodeBook:
-    """Codes of one vocabulary under one profile and strategy, numbered as they come.
+    """Codes of one vocabulary under one profile and strategy, numbered as they come. Threads may share it.
 
     ``kind``, ``concept`` (index into CONCEPTS or -1), ``category`` and ``description_id`` are arrays over code
     numbers; ``descriptions``, ``bullets`` and ``codes`` are lists. Codes that share a description share its number.
@@ -120,6 +121,7 @@ class CodeBook:
         self._aggregate = aggregate and strategy == "markdown"
         self._keep_birth = strategy == "recent_codes"
         self._flat = strategy == "recent_codes"
+        self._lock = Lock()
         self._number: dict[str, int] = {}
         self._description_number: dict[str, int] = {}
         self._code_sections: dict[int, str] = {}
@@ -130,13 +132,14 @@ class CodeBook:
         self.kind = self.concept = self.category = self.description_id = np.empty(0, np.int64)
         self.demographic = self.birth = np.empty(0, bool)
 
-    def numbers(self, codes: list[str | None]) -> np.ndarray:
+    def numbers(self, codes: list[str]) -> np.ndarray:
         """Code numbers of ``codes``, int64 ``(n,)``."""
         number = self._number
         try:
             return np.array([number[code] for code in codes], dtype=np.int64)
         except KeyError:
-            self._learn([code for code in dict.fromkeys(codes) if code not in number])
+            with self._lock:
+                self._learn([code for code in dict.fromkeys(codes) if code not in number])
             return np.array([number[code] for code in codes], dtype=np.int64)
 
     def code_section(self, number: int) -> str:
@@ -146,31 +149,29 @@ class CodeBook:
         return self._code_sections[number]
 
     def _learn(self, codes: list[str]) -> None:
-        visits = pl.DataFrame({"code": codes}, schema={"code": pl.String}).select(
-            is_visit(pl.col("code")).fill_null(False)
-        )
-        for code, visit in zip(codes, visits.to_series().to_list()):
-            code_text = code or ""
-            if self.profile == "paper":
-                visit = code_text.startswith("Visit/")
-            kind, description = self._resolve(code_text, bool(visit) and not self._flat)
-            concept = self._concepts.get(code_text)
-            columns = (
+        visits = pl.DataFrame({"code": codes}, schema={"code": pl.String}).select(is_visit(pl.col("code")))
+        first = len(self.codes)
+        for code, opens_visit in zip(codes, visits.to_series().to_list()):
+            visit = code.startswith("Visit/") if self.profile == "paper" else bool(opens_visit)
+            kind, description = self._resolve(code, visit and not self._flat)
+            concept = self._concepts.get(code)
+            row = (
                 kind,
                 CONCEPTS.index(concept) if concept else -1,
-                self._category(code_text),
+                self._category(code),
                 self._describe_number(description),
-                is_demographic(code_text),
-                code_text in BIRTH_CODES,
+                is_demographic(code),
+                code in BIRTH_CODES,
             )
-            self._number[code] = len(self.codes)
-            self.codes.append(code_text)
-            for column, value in zip(self._columns, columns):
+            self.codes.append(code)
+            for column, value in zip(self._columns, row):
                 column.append(value)
         self.kind, self.concept, self.category, self.description_id = (
             np.array(c, np.int64) for c in self._columns[:4]
         )
         self.demographic, self.birth = (np.array(column, bool) for column in self._columns[4:])
+        # Last, so that another thread never meets a number that the arrays do not have yet.
+        self._number.update((code, first + i) for i, code in enumerate(codes))
 
     def _describe_number(self, description: str) -> int:
         number = self._description_number.setdefault(description, len(self.descriptions))
@@ -228,16 +229,18 @@ def _normal(name: str) -> str:
     return name.strip().replace(" ", "_").upper()
 
 
+_BOOKS_LOCK = Lock()
 _BOOKS: dict[int, dict[tuple[str, str, bool], CodeBook]] = {}  # by identity: a vocabulary holds dicts, so no hash
 
 
 def code_book(vocabulary: Vocabulary, profile: str, strategy: str, aggregate: bool) -> CodeBook:
     """The code book of a vocabulary, made once and grown as codes come; it goes when the vocabulary goes."""
-    if id(vocabulary) not in _BOOKS:
-        _BOOKS[id(vocabulary)] = {}
-        weakref.finalize(vocabulary, _BOOKS.pop, id(vocabulary), None)
-    books = _BOOKS[id(vocabulary)]
-    key = (profile, strategy, aggregate)
-    if key not in books:
-        books[key] = CodeBook(vocabulary, *key)
-    return books[key]
+    with _BOOKS_LOCK:
+        if id(vocabulary) not in _BOOKS:
+            _BOOKS[id(vocabulary)] = {}
+            weakref.finalize(vocabulary, _BOOKS.pop, id(vocabulary), None)
+        books = _BOOKS[id(vocabulary)]
+        key = (profile, strategy, aggregate)
+        if key not in books:
+            books[key] = CodeBook(vocabulary, *key)
+        return books[key]

@@ -90,7 +90,8 @@ def find_leaks(
     if task is not None:
         task_id = task.id if isinstance(task, Task) else get_task(task).id
         open_stays = visits.filter((pl.col("end") > at) & pl.col("code").is_in(INPATIENT_CODES))
-        small = _SubjectVocabulary(vocabulary or Vocabulary(), seen["code"].unique().to_list())
+        whole = vocabulary or Vocabulary()
+        small = _SubjectVocabulary(whole.descriptions, whole.parent_codes, tuple(seen["code"].unique().to_list()))
         findings += _outcomes(task_id, seen, at, open_stays, small)
         findings += _same_lab(task_id, seen, at, small)
         findings += _discharge_diagnoses(task_id, seen, open_stays)
@@ -100,7 +101,7 @@ def find_leaks(
 def _later_events(seen: pl.DataFrame, at: datetime) -> Iterable[Finding]:
     later = seen.filter(pl.col("time") > at)
     if later.height:
-        first = later["time"].min()
+        first = _first(later)
         yield Finding(
             "event-after-prediction-time",
             tuple(later["row"].to_list()),
@@ -136,7 +137,7 @@ def _outcomes(
         codes = diagnosis_codes(DIAGNOSES[task_id], vocabulary.codes, vocabulary)
         found = seen.filter(pl.col("code").is_in(list(codes)) & (pl.col("time") <= at))
         if found.height:
-            first = found["time"].min()
+            first = _first(found)
             yield Finding(
                 rule, tuple(found["row"].to_list()), f"the diagnosis of {task_id} is in the record since {first}"
             )
@@ -145,10 +146,10 @@ def _outcomes(
         begin = open_stays["time"].min()
         found = seen.filter(pl.col("code").is_in(list(codes)) & pl.col("time").is_between(begin, at))
         if found.height:
-            first = found["time"].min()
+            first = _first(found)
             yield Finding(rule, tuple(found["row"].to_list()), f"intensive care in the current stay, since {first}")
     elif task_id == "guo_readmission" and open_stays.height:
-        begin = open_stays["time"].max()
+        begin = _first(open_stays.tail(1))
         yield Finding(rule, tuple(open_stays["row"].to_list()), f"an inpatient stay is open since {begin}")
 
 
@@ -178,26 +179,29 @@ def _discharge_diagnoses(task_id: str, seen: pl.DataFrame, open_stays: pl.DataFr
         for row, code, end, visit, table in own.select("row", "code", "end", "visit_id", "table").iter_rows()
         if table == "condition_occurrence" or (table is None and icd_code(code))
     ]
-    for severity, rows, why in (
+    tiers: tuple[tuple[Severity, list[int], str], ...] = (
         ("error", [row for row, spans in diagnoses if spans], "end with the stay, so they were coded at discharge"),
         ("warning", [row for row, spans in diagnoses if not spans], "may have been coded at discharge"),
-    ):
+    )
+    for severity, rows, why in tiers:
         if rows:
             message = f"{_events(len(rows), 'diagnosis', 'diagnoses')} of the current stay {why}"
             yield Finding("discharge-diagnosis-at-admission", tuple(rows), message, severity)
+
+
+def _first(events: pl.DataFrame) -> str:
+    return str(events["time"].drop_nulls().sort().item(0))
 
 
 def _events(n: int, one: str = "event", many: str | None = None) -> str:
     return f"{n} {one if n == 1 else many or one + 's'}"
 
 
+@dataclass(frozen=True)
 class _SubjectVocabulary(Vocabulary):
     """A vocabulary that knows only one subject's codes: the codes below a root come without reading all of it."""
 
-    def __init__(self, whole: Vocabulary, codes: list[str]):
-        object.__setattr__(self, "descriptions", whole.descriptions)
-        object.__setattr__(self, "parent_codes", whole.parent_codes)
-        object.__setattr__(self, "codes", codes)
+    codes: tuple[str, ...] = ()
 
     def descendants(self, roots: Iterable[str]) -> frozenset[str]:
         """The roots, and those of the subject's codes that lie below them."""

@@ -153,8 +153,10 @@ class _Page:
     def finish(self, at: datetime, options: SerializationOptions, omitted: dict[str, np.ndarray]) -> Record:
         """Close the text as the paper does: after the last line of a visit nothing follows, else a blank line."""
         if self.sections[-1] == "visit_details" and not self.texts[-2].startswith("#"):
-            for column in (self.texts, self.sections, self.visits, self.ranges):
-                column.pop()
+            self.texts.pop()
+            self.sections.pop()
+            self.visits.pop()
+            self.ranges.pop()
         else:
             self._extend([""], self.sections[-1], _NO_ROWS, None)
         text = "\n".join(self.texts)
@@ -162,8 +164,17 @@ class _Page:
             self.texts = _collapsed(self.texts)
             text = "\n".join(self.texts)
         pool = np.concatenate([self._pool, np.array(self._more, np.int64)])
-        columns = (tuple(column) for column in (self.texts, self.sections, self.visits, self.ranges))
-        return Record(text, at, options, *columns, pool, omitted)
+        return Record(
+            text=text,
+            at=at,
+            options=options,
+            texts=tuple(self.texts),
+            section_of=tuple(self.sections),
+            visit_of=tuple(self.visits),
+            row_ranges=tuple(self.ranges),
+            row_pool=pool,
+            omitted_rows=omitted,
+        )
 
 
 _NO_ROWS = [(0, 0)]

@@ -33,15 +33,15 @@ def write_recent_codes(chart: Chart, at: datetime, options: SerializationOptions
         rows.append(int(chart.row[i]))
         visits.append(chart.visit_ids[chart.visit[i]])
     return Record(
-        "\n".join(texts),
-        at,
-        options,
-        tuple(texts),
-        tuple(sections),
-        tuple(visits),
-        tuple((k, k + 1) for k in range(len(rows))),
-        np.array(rows, np.int64),
-        omitted_rows(chart, inside, kind),
+        text="\n".join(texts),
+        at=at,
+        options=options,
+        texts=tuple(texts),
+        section_of=tuple(sections),
+        visit_of=tuple(visits),
+        row_ranges=tuple((k, k + 1) for k in range(len(rows))),
+        row_pool=np.array(rows, np.int64),
+        omitted_rows=omitted_rows(chart, inside, kind),
     )
 
 
