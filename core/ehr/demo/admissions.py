@@ -20,15 +20,15 @@ def _rates(person: Person, at: datetime) -> dict[str, float]:
     chemo = float(under_chemotherapy(person, at))
     diabetic, on_insulin = has("diabetes", "type1"), has("insulin", "type1")
     return {
-        "pneumonia": 0.005 * math.exp(0.035 * (age - 65) + 0.8 * has("copd") + 0.8 * chemo),
+        "pneumonia": 0.008 * math.exp(0.035 * (age - 65) + 0.8 * has("copd") + 0.8 * chemo),
         "sepsis": 0.004 * math.exp(0.03 * (age - 65) + 0.5 * diabetic + 0.9 * chemo + 0.4 * has("esrd", "cirrhosis")),
         "urinary": 0.003 * math.exp(0.04 * (age - 65) + 0.5 * person.female),
         "cellulitis": 0.002 + 0.006 * diabetic,
         "bleeding": 0.002 + 0.008 * has("fibrillation") + 0.03 * has("cirrhosis"),
         "anemia": 0.0005 + 0.015 * has("iron_deficiency") + 0.012 * has("ckd4"),
         "hip_fracture": 0.0018 * math.exp(0.08 * (age - 75)) * (1 + 1.5 * has("osteoporosis")),
-        "rib_fracture": 0.0018 + 0.006 * has("osteoporosis", "alcohol"),
-        "pneumothorax": 0.0016 + 0.010 * has("copd"),
+        "rib_fracture": 0.0028 + 0.009 * has("osteoporosis", "alcohol"),
+        "pneumothorax": 0.009 + 0.02 * has("copd"),
         "kidney": 0.0015 + 0.014 * has("ckd3") + 0.02 * has("ckd4"),
         "dialysis": 0.12 * has("esrd"),
         "hypoglycemia": 0.022 * on_insulin,
@@ -59,7 +59,7 @@ def draw_admissions(person: Person, draw: Draw) -> list[tuple[datetime, str]]:
     while year < person.end:
         length = min(YEAR, person.end - year)
         for reason, rate in _rates(person, year).items():
-            if draw.chance(1 - math.exp(-0.72 * rate * (length / YEAR))):
+            if draw.chance(1 - math.exp(-0.66 * rate * (length / YEAR))):
                 admissions.append((year + draw.random() * length, reason))
         year += YEAR
     return admissions

@@ -62,6 +62,7 @@ def draw_arcs(person: Person, draw: Draw) -> list[tuple[datetime, str]]:
             person.suspected[condition] = onset
             if draw.chance(0.95):
                 admissions.append((before, draw.choice(PRODROMAL_REASONS[condition])))
+            person.consultations += [before - draw.days(4, 60), before - draw.days(60, 140)]
         elif ill:
             admissions.append((before, draw.choice(OTHER_REASONS)))
     return admissions

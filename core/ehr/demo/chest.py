@@ -27,24 +27,24 @@ def chest_findings(person: Person, at: datetime, ill: Illness, in_intensive_care
         + 1.2 * has("lung_cancer")
         + 0.8 * age,
         "Cardiomegaly": -3.4 + 2.0 * failure + 1.6 * has("esrd", "fibrillation") + 0.5 * age,
-        "Lung Lesion": -3.9
-        + 4.0 * has("lung_cancer")
-        + 1.3 * has("cancer", "pancan")
-        + 1.4 * has("copd")
-        + 0.9 * smoker,
-        "Lung Opacity": -2.4
-        + 3.6 * infected
-        + 1.8 * because("heart_failure", "copd")
-        + 1.5 * has("copd", "lung_cancer"),
+        "Lung Lesion": -4.3 + 4.2 * has("lung_cancer") + 3.6 * has("nodule") + 1.2 * has("copd") + 0.8 * smoker,
+        "Lung Opacity": -2.6
+        + 3.8 * infected
+        + 2.0 * because("heart_failure", "copd")
+        + 1.6 * has("copd", "lung_cancer"),
         "Edema": -3.4 + 2.1 * failure + 2.0 * has("esrd") + 0.6 * has("ckd3"),
-        "Consolidation": -3.7 + 4.0 * infected + 1.3 * has("copd", "lung_cancer"),
-        "Pneumonia": -4.0 + 4.6 * infected + 1.1 * has("copd") + 0.5 * age,
-        "Atelectasis": -2.9 + 2.6 * surgical + 1.3 * has("copd") + 1.0 * failure + 0.5 * age,
-        "Pneumothorax": -4.2 + 6.0 * because("pneumothorax") + 2.6 * because("rib_fracture") + 1.5 * has("copd"),
-        "Pleural Effusion": -3.1 + 1.5 * failure + 2.4 * has("cirrhosis") + 1.5 * has("esrd", "lung_cancer", "lupus"),
-        "Pleural Other": -4.0 + 2.2 * has("copd") + 2.0 * has("lung_cancer") + 1.6 * has("arthritis", "lupus"),
-        "Fracture": -4.3 + 5.5 * because("rib_fracture") + 2.2 * because("hip_fracture") + 2.4 * has("osteoporosis"),
-        "Support Devices": -2.9 + 1.5 * in_intensive_care + 2.4 * has("esrd") + 1.6 * has("fibrillation", "cancer"),
+        "Consolidation": -4.7 + 5.4 * infected + 1.3 * has("copd", "lung_cancer"),
+        "Pneumonia": -5.0 + 6.0 * infected + 1.0 * has("copd") + 0.4 * age,
+        "Atelectasis": -3.2 + 3.2 * surgical + 1.5 * has("copd") + 1.1 * failure + 0.5 * age,
+        "Pneumothorax": -5.0 + 7.0 * because("pneumothorax") + 4.2 * because("rib_fracture") + 1.4 * has("copd"),
+        "Pleural Effusion": -3.2 + 1.6 * failure + 2.8 * has("cirrhosis") + 1.7 * has("esrd", "lung_cancer", "lupus"),
+        "Pleural Other": -4.7 + 5.0 * has("plaque") + 1.8 * has("copd") + 1.6 * has("lung_cancer"),
+        "Fracture": -5.0 + 6.6 * because("rib_fracture") + 3.2 * because("hip_fracture") + 2.8 * has("osteoporosis"),
+        "Support Devices": -3.1
+        + 1.5 * in_intensive_care
+        + 2.6 * has("esrd")
+        + 3.6 * has("pacemaker")
+        + 1.4 * has("cancer"),
     }
     log_odds["Support Devices"] += 0.9 * ill.severity
     present = {finding for finding, x in log_odds.items() if draw.chance(logistic(x))}

@@ -30,7 +30,14 @@ from core.ehr.demo.measurements import (
 )
 from core.ehr.demo.person import Draw, Person, logistic
 
-PRODROME_DAYS = {"hypertension": 1500, "hyperlipidemia": 1500, "infarction": 420}
+PRODROME_DAYS = {
+    "hypertension": 1500,
+    "hyperlipidemia": 1500,
+    "infarction": 420,
+    "pancan": 450,
+    "lupus": 600,
+    "celiac": 600,
+}
 LABEL_HOUR = timedelta(hours=23, minutes=59)
 
 

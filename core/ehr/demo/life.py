@@ -116,6 +116,9 @@ def _visits(life: Life, encounters: Encounters, draw: Draw) -> None:
         if at < person.end:
             person.diagnosed[condition] = at.replace(hour=0, minute=0)
             encounters.outpatient(at, must_record=condition)
+    for at in person.consultations:
+        if person.start < at < person.end and not in_stay(at):
+            encounters.outpatient(at)
     year = person.start
     while year < person.end:
         chronic = sum(1 for condition in person.diagnosed if person.known(condition, year))

@@ -67,8 +67,8 @@ def _chemistry(
     def takes(drug: str) -> float:
         return float(drug in drugs)
 
-    def soon(condition: str) -> float:  # in the 400 days before a diagnosis, and after it
-        return float(condition in person.onset and (person.onset[condition] - at).days < 400)
+    def soon(condition: str) -> float:  # from 400 days before its signs end in a diagnosis, or do not
+        return float(condition in person.suspected and (person.suspected[condition] - at).days < 400)
 
     chemo = float(under_chemotherapy(person, at))
     ckd, late, end_stage, liver = has("ckd3"), has("ckd4"), has("esrd"), has("cirrhosis")
@@ -195,10 +195,10 @@ def vital_signs(
 def body_metrics(person: Person, at: datetime, draw: Draw) -> list[Reading]:
     """Weight, height and body mass index; weight falls before and after cancer of the pancreas."""
     bmi = person.bmi + draw.normal(0, 0.4)
-    pancan = person.onset.get("pancan")
+    pancan = person.suspected.get("pancan")
     if pancan is not None and (pancan - at).days < 250:
         bmi -= 3.0
-    celiac = person.onset.get("celiac")
+    celiac = person.suspected.get("celiac")
     if celiac is not None and 0 < (celiac - at).days < 500:
         bmi -= 1.2
     kilograms = bmi * (person.height_cm / 100) ** 2

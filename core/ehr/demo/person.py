@@ -64,6 +64,7 @@ class Person:
     onset: dict[str, datetime] = field(default_factory=dict)
     diagnosed: dict[str, datetime] = field(default_factory=dict)
     suspected: dict[str, datetime] = field(default_factory=dict)
+    consultations: list[datetime] = field(default_factory=list)  # clinic visits because of such signs
 
     def age(self, at: datetime) -> float:
         """Age in years."""
@@ -141,6 +142,8 @@ def _hazards(person: Person, age: float, has: set[str]) -> dict[str, float]:
         "crohn": 0.0012,
         "arthritis": rate(0.0022, 0.010, 50, 0.8 * female),
         "sjogren": rate(0.0012, 0.010, 50, 1.2 * female),
+        "nodule": rate(0.0020, 0.030, 60, 1.2 * smoke),
+        "plaque": rate(0.0024, 0.040, 62, 0.8 * (1 - female)),
         "fibromyalgia": rate(0.0015, 0.0, 50, 1.3 * female),
     }
 
@@ -159,6 +162,8 @@ def age_into_disease(person: Person, draw: Draw) -> None:
     if "ckd3" in onset:  # kidney disease moves on through its stages
         onset["ckd4"] = onset["ckd3"] + draw.expovariate(1 / 13.0) * YEAR
         onset["esrd"] = onset["ckd4"] + draw.expovariate(1 / 11.0) * YEAR
+    if "fibrillation" in onset and draw.chance(0.4):
+        onset["pacemaker"] = onset["fibrillation"] + draw.expovariate(1 / 4.0) * YEAR
     if "type1" in onset:
         onset.pop("diabetes", None)
     if "diabetes" in onset:
