@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import polars as pl
 
-from core.ehr.tasks import TASK_BY_ID
+from core.ehr.tasks import GROUPS, TASK_BY_ID
 from core.risk.heads import Head
 from core.risk.metrics import auprc, auroc, brier
 from core.risk.score import TaskScore
@@ -70,3 +71,16 @@ def scores_table(scores: Sequence[TaskScore]) -> str:
             )
         )
     return text_table(header, rows)
+
+
+def groups_text(groups: pl.DataFrame) -> str:
+    """Group and macro AUROC of a benchmark, one line a model and number of shots."""
+    part = groups.filter(pl.col("score") == "auroc")
+    names = [name for name in [*GROUPS, "macro"] if name in part["group"].to_list()]
+    rows = []
+    for key, cells in part.group_by(["model", "head", "variant", "k"], maintain_order=True):
+        value = dict(zip(cells["group"], cells["value"]))
+        model, head, variant, k = key
+        name = f"{model} {head}" + (f" [{variant}]" if variant else "")
+        rows.append((name, "all" if k == -1 else str(k), *(f"{value[n]:.3f}" if n in value else "-" for n in names)))
+    return text_table(("AUROC", "k", *(GROUPS.get(name, "Macro") for name in names)), rows)

@@ -106,6 +106,7 @@ class HashSpec:
 class WordPiece:
     prefix: str
     text: str
+    weight: int
     tokens: int
 
 
@@ -139,12 +140,16 @@ class HashEncoder:
     def pieces(self, text, instruction=None):
         lines = [line for line in text.split("\n") if line.strip()]
         prefix = instruction or "" if self.spec.takes_instruction else ""
-        return [WordPiece(prefix, line, max(1, len(line.split()))) for line in lines]
+        return [WordPiece(prefix, line, max(1, len(line.split())), max(1, len(line.split()))) for line in lines]
 
     def embed_pieces(self, pieces, progress=None):
         self.calls += 1
         self.pieces_embedded += len(pieces)
         return np.stack([self._words(f"{piece.prefix} {piece.text}") for piece in pieces])
+
+    def stream(self, pieces, progress=None):
+        if pieces:
+            yield 0, self.embed_pieces(pieces)
 
     def _words(self, text):
         total = np.zeros(self.dimension)

@@ -1,0 +1,84 @@
+"""`python -m core benchmark`: the EHRSHOT benchmark on one dataset."""
+
+import argparse
+from pathlib import Path
+
+HELP = "run the EHRSHOT benchmark: heads on features, full data and few-shot, with intervals and a report"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="MEDS dataset with labels and splits")
+    parser.add_argument(
+        "--features", action="append", default=[], metavar="[NAME=]PATH", help="features of `embed` (repeatable)"
+    )
+    parser.add_argument("--clmbr", type=Path, metavar="FILE", help="precomputed CLMBR features (.npz or .parquet)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder; a stopped run goes on")
+    parser.add_argument("--tasks", metavar="A,B", help="tasks (default: all that the dataset has)")
+    parser.add_argument(
+        "--shots", metavar="K,K|all|paper", help="shots per class: numbers, all, or paper for the paper's list and all"
+    )
+    parser.add_argument(
+        "--models",
+        metavar="NAME,...",
+        help="of the given features, count, count:gbm, count:lr_lbfgs, clmbr, A+B (joined)",
+    )
+    parser.add_argument(
+        "--ablate",
+        action="append",
+        default=[],
+        metavar="NAME=V,V",
+        help="context, instruction, sections, lookback, "
+        "strategy, profile or encoder (repeatable), e.g. context=512,1024",
+    )
+    parser.add_argument("--encoder", metavar="NAME", help="encoder of the ablations (default: the settings')")
+    parser.add_argument("--paper-exact", action="store_true", help="reproduce the quirks of the paper's code")
+    parser.add_argument("--shots-data", type=Path, metavar="DIR", help="folder with <task>/all_shots_data.json")
+    parser.add_argument(
+        "--replicates", type=int, default=1000, metavar="N", help="bootstrap replicates (default 1000)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run, write the tables and the report, print the macro values."""
+    from core.ehr.store import open_dataset
+    from core.errors import InputError
+    from core.progress import terminal_bar
+    from core.risk.fewshot import parse_shots
+    from core.risk.models import choose_models
+    from core.risk.report import write_report
+    from core.risk.report_table import groups_text
+    from core.risk.runner import RunOptions, load_labels, run_benchmark
+    from core.risk.subtasks import parse_tasks
+
+    if args.replicates < 20:
+        raise InputError(f"{args.replicates} bootstrap replicates are too few", "give 20 or more")
+    shots = parse_shots(args.shots)
+    dataset = open_dataset(args.dataset)
+    tasks = parse_tasks(args.tasks) if args.tasks else parse_tasks(None)
+    if not args.tasks:
+        tasks = [task for task in tasks if task in dataset.tasks()]
+    labels, problems = load_labels(dataset, tasks)
+    features = choose_models(
+        dataset, labels, args.features, args.clmbr, args.models, args.ablate, args.encoder, problems
+    )
+    options = RunOptions(tuple(shots), args.paper_exact, args.replicates, args.seed, args.shots_data)
+    with terminal_bar("benchmark", "units") as progress:
+        result = run_benchmark(dataset, features, args.out, tasks, options, progress, labels, problems)
+    about = {
+        "dataset": dataset.name,
+        "synthetic patients": dataset.synthetic,
+        "models": ", ".join(
+            f"{f.name}{f' [{f.variant}]' if f.variant else ''} ({f.dimension} features)" for f in features
+        ),
+        "shots": ", ".join("all" if k == -1 else str(k) for k in shots),
+        "bootstrap replicates": args.replicates,
+        "seed": args.seed,
+        "paper-exact": args.paper_exact,
+    }
+    path = write_report(result, args.out, dataset.name, about)
+    print(groups_text(result.groups))
+    for problem in result.problems:
+        print(f"note: {problem.task}: {problem.message}")
+    print(f"\n{result.computed} units computed, {result.reused} reused. Report: {path}")

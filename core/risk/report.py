@@ -1,0 +1,201 @@
+"""A self-contained HTML report of a benchmark run: no script, no font, no picture from elsewhere."""
+
+import io
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from core.ehr.tasks import GROUPS, TASK_BY_ID
+from core.risk.fewshot import ALL
+from core.risk.heads import write_atomic
+from core.risk.published import CHEXPERT_NOTE, LEAK_NOTE, VERSIONS, published
+from core.risk.runner import BenchmarkResult
+
+NOTICE = "Research demonstration. Not a medical device, not for clinical use."
+FEW_POSITIVES = 30
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;color:#1b2430;background:#fff;max-width:70rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #cfd6df;padding-bottom:.2rem}
+table{border-collapse:collapse;margin:.8rem 0;font-variant-numeric:tabular-nums}
+th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #e4e8ee}
+th{background:#f3f5f8;text-align:right}td:first-child,th:first-child{text-align:left}
+.notice{border:2px solid #8a5300;background:#fff6e5;padding:.5rem .8rem;font-weight:600}
+.few{color:#8a5300}.small{color:#4b5866;font-size:.9rem}svg{max-width:100%;height:auto}
+"""
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    if not rows:
+        return "<p class=small>Nothing to show.</p>"
+    head = "".join(f"<th scope=col>{escape(str(cell))}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _interval(value: float | None, lower: float | None, upper: float | None) -> str:
+    if value is None or value != value:
+        return "not defined"
+    if lower is None or lower != lower or upper is None:
+        return f"{value:.3f}"
+    return f"{value:.3f} ({lower:.3f} to {upper:.3f})"
+
+
+def _shots(k: int) -> str:
+    return "all" if k == ALL else str(k)
+
+
+def _model(row: dict) -> str:
+    return f"{row['model']} {row['head']}" + (f" [{row['variant']}]" if row["variant"] else "")
+
+
+def _macro(groups: pl.DataFrame) -> str:
+    rows = []
+    for k in sorted(groups["k"].unique().to_list(), key=lambda k: (k == ALL, k)):
+        part = groups.filter((pl.col("k") == k) & (pl.col("score") == "auroc"))
+        for key, cells in part.group_by(["model", "head", "variant"], maintain_order=True):
+            by_group = {row["group"]: row for row in cells.iter_rows(named=True)}
+            values = [
+                _interval(*(by_group[g][c] for c in ("value", "lower", "upper"))) if g in by_group else "-"
+                for g in [*GROUPS, "macro"]
+            ]
+            macro = by_group.get("macro", {})
+            note = (
+                "" if macro.get("n_groups") == len(GROUPS) else f" ({macro.get('n_groups')} of {len(GROUPS)} groups)"
+            )
+            rows.append(
+                (_model(dict(zip(("model", "head", "variant"), key))), _shots(k), *values[:-1], values[-1] + note)
+            )
+    return _table(("Model", "k", *GROUPS.values(), "Macro"), rows)
+
+
+def _tasks(results: pl.DataFrame) -> str:
+    rows = []
+    wanted = results.filter((pl.col("k") == ALL) & pl.col("score").is_in(["auroc", "auprc", "brier_calibrated"]))
+    keys = ["labeling_function", "sub_task", "model", "head", "variant"]
+    for key, cells in wanted.group_by(keys, maintain_order=True):
+        about = dict(zip(keys, key))
+        by_score = {row["score"]: row for row in cells.iter_rows(named=True)}
+        first = next(iter(by_score.values()))
+        task = TASK_BY_ID[about["labeling_function"]]
+        name = about["sub_task"] if task.label_type == "findings" else task.name
+        few = " few positives" if first["n_positive"] < FEW_POSITIVES else ""
+        shown = [
+            _interval(*(by_score[s][c] for c in ("value", "lower", "upper"))) if s in by_score else "-"
+            for s in ("auroc", "auprc", "brier_calibrated")
+        ]
+        rows.append((name, _model(about), f"{first['n']:,}", f"{first['n_positive']:,}{few}", *shown, first["chosen"]))
+    header = ("Task", "Model", "Held out", "Positives", "AUROC", "AUPRC", "Brier (calibrated)", "Chosen")
+    return _table(header, rows)
+
+
+def _differences(differences: pl.DataFrame) -> str:
+    rows = [
+        (
+            TASK_BY_ID[row["task"]].name,
+            _shots(row["k"]),
+            row["a"],
+            row["b"],
+            row["score"].upper(),
+            f"{row['difference']:+.3f} ({row['lower']:+.3f} to {row['upper']:+.3f})",
+            f"{row['p_value']:.3f}",
+            f"{row['p_holm']:.3f}",
+        )
+        for row in differences.iter_rows(named=True)
+    ]
+    return _table(("Task", "k", "Model A", "Model B", "Score", "A minus B", "p", "p (Holm)"), rows)
+
+
+def _published() -> str:
+    table = published().filter(
+        (pl.col("level") == "macro") & (pl.col("ablation") == "") & (pl.col("k") == ALL) & (pl.col("score") == "auroc")
+    )
+    rows = [
+        (r["model"], r["version"], _interval(r["value"], r["lower"], r["upper"])) for r in table.iter_rows(named=True)
+    ]
+    notes = "".join(f"<li><b>{escape(v)}</b>: {escape(text)}</li>" for v, text in VERSIONS.items())
+    return (
+        _table(("Model", "Paper version", "Macro AUROC"), rows)
+        + f"<p>{escape(LEAK_NOTE)}</p><p>{escape(CHEXPERT_NOTE)}</p><ul>{notes}</ul>"
+    )
+
+
+def few_shot_figure(groups: pl.DataFrame) -> str:
+    """Macro AUROC over k with the band of one standard deviation over replicates, as SVG text; "" without few-shot."""
+    macro = groups.filter((pl.col("group") == "macro") & (pl.col("score") == "auroc") & (pl.col("k") != ALL))
+    if not macro.height:
+        return ""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 4))
+    FigureCanvasSVG(figure)
+    axes = figure.subplots()
+    colours, marks = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#6b5b00"), "osD^v"
+    for i, (key, part) in enumerate(macro.group_by(["model", "head", "variant"], maintain_order=True)):
+        part = part.sort("k")
+        k, value, spread = (part[name].to_numpy() for name in ("k", "value", "replicate_std"))
+        name = _model(dict(zip(("model", "head", "variant"), key)))
+        axes.plot(k, value, marker=marks[i % 5], color=colours[i % 5], label=name)
+        axes.fill_between(k, value - spread, value + spread, color=colours[i % 5], alpha=0.15, linewidth=0)
+    axes.set_xscale("log", base=2)
+    axes.set_xlabel("labelled examples of each class (k)")
+    axes.set_ylabel("macro AUROC")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    out = io.StringIO()
+    figure.savefig(out, format="svg", bbox_inches="tight", metadata={"Date": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]
+
+
+def render_report(result: BenchmarkResult, title: str, about: dict[str, Any]) -> str:
+    """The report as HTML.
+
+    Args:
+        result: of the run.
+        title: name of the dataset.
+        about: what else is known of the run (command, options), shown as a table.
+    """
+    problems = _table(
+        ("Task or model", "What", "Count", "What was done"), [tuple(vars(p).values()) for p in result.problems]
+    )
+    if not result.problems:
+        problems = "<p>Nothing was wrong with the input.</p>"
+    figure = few_shot_figure(result.groups)
+    parts = [
+        f"<p class=notice role=note>{NOTICE}</p>",
+        f"<h1>EHRSHOT benchmark on {escape(title)}</h1>",
+        "<p class=small>Intervals: 95 % over patient-level bootstrap replicates of the held-out split (tasks), or "
+        "1.96 standard deviations by the paper's rule (groups and macro). AUROC and AUPRC are those of the scores as "
+        f"the model gives them. Tasks with fewer than {FEW_POSITIVES} held-out positives are marked: their figures "
+        "say little.</p>",
+        "<h2>Groups and macro values (AUROC)</h2>",
+        _macro(result.groups),
+        f"<h2>Few-shot</h2>{figure}" if figure else "",
+        "<h2>Tasks, all training data</h2>",
+        _tasks(result.results),
+        "<h2>Models compared in pairs</h2>",
+        "<p class=small>Same patient resamples for both models; Holm's correction across the tasks of a pair.</p>",
+        _differences(result.differences),
+        "<h2>What was wrong with the input</h2>",
+        problems,
+        "<h2>Published figures, for orientation</h2>",
+        "<p class=small>Other patients, other encoders: not comparable with a run on another dataset.</p>",
+        _published(),
+        "<h2>How this was made</h2>",
+        _table(("", ""), [(key, value) for key, value in about.items()]),
+    ]
+    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>Benchmark: {escape(title)}</title>"
+    return f"{head}<style>{_STYLE}</style><body>{''.join(parts)}</body></html>\n"
+
+
+def write_report(result: BenchmarkResult, out: Path, title: str, about: dict[str, Any]) -> Path:
+    """Write ``report.html`` into the output folder, atomically; returns its path."""
+    path = Path(out) / "report.html"
+    about = about | {"written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")}
+    write_atomic(path, render_report(result, title, about).encode())
+    return path
