@@ -14,9 +14,9 @@ import polars as pl
 
 from core.ehr.concepts import concept_files, describe_codes, sibling_table
 from core.ehr.importers.cells import parse_integers, parse_times, typed_events
+from core.ehr.importers.event_writer import EventWriter, Written
 from core.ehr.importers.labelling import add_labels
 from core.ehr.importers.report import ImportReport
-from core.ehr.importers.spill import EventSpill
 from core.ehr.index import load_index
 from core.ehr.meds_layout import (
     created_now,
@@ -66,7 +66,8 @@ def import_ehrshot(
     rejected: Counter[str] = Counter()
     repaired: Counter[str] = Counter()
     with new_dataset(dest) as folder:
-        rows, counts, subjects, n_events = _import_events(file, folder, rejected, repaired, progress)
+        rows, written = _import_events(file, folder, rejected, repaired, progress)
+        counts, subjects = written.counts, written.subjects
         codes = (
             describe_codes(
                 counts["code"].to_list(),
@@ -93,10 +94,10 @@ def import_ehrshot(
             dest=dest,
             subjects=len(subjects),
             rows_read=rows,
-            rows_kept=n_events,
+            rows_kept=written.events,
             rejected=dict(rejected),
             repaired=dict(repaired),
-            events=n_events,
+            events=written.events,
             coverage=coverage(counts, known),
             labels=labels | computed,
             labels_rejected=dict(labels_rejected),
@@ -137,32 +138,26 @@ def _concepts(root: Path, concepts: str | Path | None) -> Path | None:
 
 def _import_events(
     file: TableFile, folder: Path, rejected: Counter[str], repaired: Counter[str], progress: Progress
-) -> tuple[int, pl.DataFrame, pl.Series, int]:
-    """Return rows read, events per code (``code``, ``n``), the subjects and the number of events."""
+) -> tuple[int, Written]:
+    """Return the rows read and what was written."""
     read = 0
 
     def position(done: int) -> None:
         progress(min(done, file.size), file.size, "reading events")
 
-    with EventSpill(folder / ".spill", file.size // _BYTES_PER_ROW) as spill:
+    with EventWriter(folder, file.size // _BYTES_PER_ROW, grouped=True) as writer:
         for batch in file.batches(_REQUIRED, _OPTIONAL, rejected, position):
             read += batch.height
             frame = batch.rename({"patient_id": "subject_id", "omop_table": "table"})
-            spill.add(typed_events(frame, rejected, repaired))
-        counts, subjects = [], []
-        for number, events in enumerate(spill.write(folder)):
-            progress(number + 1, spill.buckets, "sorting and writing")
-            counts.append(events["code"].value_counts(name="n").rename({"code": "code"}))
-            subjects.append(events["subject_id"].unique())
-        n_events = spill.rows
-    if not n_events:
+            writer.add(typed_events(frame, rejected, repaired))
+        written = writer.finish(progress)
+    if not written.events:
         raise InputError(
             f"{file.name} holds no usable row"
             + "".join(f"; {n:,} rejected because {reason}" for reason, n in rejected.most_common(2)),
             "give a file of EHRSHOT's format",
         )
-    table = pl.concat(counts).group_by("code").agg(pl.col("n").sum()).sort("code")
-    return read + rejected[MALFORMED], table, pl.concat(subjects).sort(), n_events
+    return read + rejected[MALFORMED], written
 
 
 def _import_splits(root: Path, folder: Path, subjects: pl.Series) -> list[str]:

@@ -16,10 +16,10 @@ import polars as pl
 
 from core.ehr.concepts import concept_batches, concept_files, describe_codes, sibling_table
 from core.ehr.importers.cells import BAD_TIME, NO_SUBJECT, parse_integers, parse_times, typed_events
+from core.ehr.importers.event_writer import EventWriter, bucket_of
 from core.ehr.importers.labelling import add_labels
 from core.ehr.importers.omop_tables import BIRTH_CODE, BUILT_IN_CONCEPTS, EVENT_TABLES, EventTable
 from core.ehr.importers.report import ImportReport
-from core.ehr.importers.spill import EventSpill, bucket_of
 from core.ehr.index import load_index
 from core.ehr.meds_layout import (
     SPLITS,
@@ -128,8 +128,8 @@ def _import(
     meter = _Meter(total, progress)
     persons, demographics, read = _persons(tables["person"], concepts, rejected)
     kept = persons.len()
-    with EventSpill(folder / ".spill", total // _BYTES_PER_ROW) as spill:
-        spill.add(demographics)
+    with EventWriter(folder, total // _BYTES_PER_ROW, grouped=False) as writer:
+        writer.add(demographics)
         for table in EVENT_TABLES:
             visits = _visit_concepts(tables, meter) if table.name == "visit_detail" and table.name in tables else None
             for file in tables.get(table.name, []):
@@ -137,27 +137,20 @@ def _import(
                     read += batch.height
                     events = _events(table, batch, concepts, persons, visits, rejected, repaired)
                     kept += events.height
-                    spill.add(events)
+                    writer.add(events)
         for file in tables.get("death", []):
             optional = ("death_datetime", "death_date", "cause_concept_id")
             for batch in meter.batches(file, ("person_id",), optional, rejected):
                 read += batch.height
                 events = _deaths(batch, concepts, persons, rejected, repaired)
                 kept += events.height
-                spill.add(events)
-        counts, subjects = [], []
-        for number, events in enumerate(spill.write(folder)):
-            progress(number + 1, spill.buckets, "sorting and writing")
-            counts.append(events["code"].value_counts(name="n"))
-            subjects.append(events["subject_id"].unique())
-        n_events = spill.rows
-    if not n_events:
+                writer.add(events)
+        written = writer.finish(progress)
+    if not written.events:
         raise InputError("no row of the OMOP tables could be used", "check that PERSON and CONCEPT belong to the data")
-    count = pl.concat(counts).group_by("code").agg(pl.col("n").sum()).sort("code")
-    codes = _codes(count["code"].to_list(), vocabulary)
+    codes = _codes(written.counts["code"].to_list(), vocabulary)
     write_codes(folder, codes)
-    ids = pl.concat(subjects).sort()
-    write_splits(folder, assign_splits(ids))
+    write_splits(folder, assign_splits(written.subjects))
     synthetic = _is_synthetic(tables.get("cdm_source", []))
     write_dataset_json(folder, dest.name, "import-omop", synthetic=synthetic, created_at=created_now())
     labels, missing, label_notes = add_labels(folder, (), progress)
@@ -165,13 +158,13 @@ def _import(
     absent = [table.name for table in EVENT_TABLES if table.name not in tables]
     return ImportReport(
         dest=dest,
-        subjects=len(ids),
+        subjects=len(written.subjects),
         rows_read=read + rejected[MALFORMED],
         rows_kept=kept,
         rejected=dict(rejected),
         repaired=dict(repaired),
-        events=n_events,
-        coverage=coverage(count, known),
+        events=written.events,
+        coverage=coverage(written.counts, known),
         labels=labels,
         tasks_missing=missing,
         notes=[
