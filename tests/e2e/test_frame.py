@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.safety import NOTICE
-from tests.e2e.conftest import App, go, running, settle
+from tests.e2e.app_process import go, running, settle
+from tests.e2e.conftest import App
 from tests.pages import cohort
 
 pytestmark = pytest.mark.e2e

@@ -23,7 +23,7 @@ VIEWS = {
     "raw": ":material/code: Raw text",
     "model": ":material/content_cut: What the model sees",
 }
-PART = 350
+PART = 250
 """Lines drawn at once: a browser takes longer over more than a reader would wait."""
 HEIGHT = 640
 

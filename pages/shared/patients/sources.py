@@ -40,7 +40,7 @@ def table(rows: pl.DataFrame, vocabulary: Vocabulary, clock: Clock, at: datetime
             ],
             "Unit": [unit or "" for unit in rows["unit"]],
             "End": [clock.show(end) for end in rows["end"]],
-            "Visit": rows["visit_id"].to_list(),
+            "Visit": ["" if visit is None else str(visit) for visit in rows["visit_id"]],
             "Table": [name or "" for name in rows["table"]],
             "Seen": ["after" if time is not None and time > at else "" for time in rows["time"]],
         }
@@ -67,7 +67,7 @@ def draw(
             "Description": st.column_config.TextColumn(width=270),
             "Value": st.column_config.TextColumn(width=90),
             "Unit": st.column_config.TextColumn(width=70),
-            "Visit": st.column_config.NumberColumn(width=80, format="%d"),
+            "Visit": st.column_config.TextColumn(width=80),
             "Seen": st.column_config.TextColumn(
                 width=70, help="after: the row is later than the as-of time and never reaches the text."
             ),
