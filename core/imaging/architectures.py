@@ -106,7 +106,7 @@ def unwrap_checkpoint(checkpoint: object) -> dict[str, torch.Tensor]:
         raise InputError("the checkpoint holds no parameters", "save the model's state_dict, or use safetensors")
     tensors = {str(key): value for key, value in state.items() if isinstance(value, torch.Tensor)}
     stripped = True
-    while stripped:
+    while stripped and tensors:
         stripped = False
         for prefix in CHECKPOINT_PREFIXES:
             if all(key.startswith(prefix) for key in tensors):

@@ -1,5 +1,6 @@
 """Small networks for the imaging tests, with the statistics of a trained one (nothing dead, nothing symmetric)."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from core.imaging.preprocess import Preprocessing
 from core.imaging.segmenters import Segmenter, wrap_model
 
 NATIVE = Preprocessing(channels=3, resize="native", intensity="window", low=0, high=1, mean=0, std=1)
+
+
+_made: dict[tuple, nn.Module] = {}
 
 
 def enliven(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -29,10 +33,13 @@ def enliven(model: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def small_unet(classes: int = 3, in_channels: int = 3, seed: int = 0, **kwargs) -> nn.Module:
-    torch.manual_seed(seed)
     kwargs = {"decoder_channels": (32, 24, 16, 12, 8), **kwargs}
-    model = smp.Unet("resnet18", encoder_weights=None, classes=classes, in_channels=in_channels, **kwargs)
-    return enliven(model, seed)
+    key = (classes, in_channels, seed, repr(sorted(kwargs.items())))
+    if key not in _made:  # making random weights takes longer than copying them
+        torch.manual_seed(seed)
+        model = smp.Unet("resnet18", encoder_weights=None, classes=classes, in_channels=in_channels, **kwargs)
+        _made[key] = enliven(model, seed)
+    return copy.deepcopy(_made[key])
 
 
 def small_segmenter(classes: int = 3, in_channels: int = 3, dtype=torch.float32, tile: int = 0, **kwargs) -> Segmenter:
