@@ -247,3 +247,17 @@ def test_far_dates_do_not_crash():
 def test_unknown_options_are_named(options):
     with pytest.raises(InputError):
         SerializationOptions(**options)
+
+
+def test_threads_may_share_a_vocabulary():
+    from concurrent.futures import ThreadPoolExecutor
+
+    vocabulary = Vocabulary({f"SNOMED/x{i}": f"finding {i}" for i in range(4000)})
+    subjects = [
+        person(*({"time": T, "code": f"SNOMED/x{i}"} for i in range(start, start + 400)))
+        for start in range(0, 3600, 90)
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda events: serialize(events, AT, vocabulary).text, subjects))
+    fresh = Vocabulary(vocabulary.descriptions)
+    assert together == [serialize(events, AT, fresh).text for events in subjects]
