@@ -69,6 +69,13 @@ class EmbedStats:
     pieces: int = 0
     computed_pieces: int = 0
 
+    def add(self, other: "EmbedStats") -> None:
+        """Add another run's counts."""
+        self.tokens += other.tokens
+        self.computed += other.computed
+        self.pieces += other.pieces
+        self.computed_pieces += other.computed_pieces
+
     @property
     def saved(self) -> float:
         """Share of tokens that needed no computation, 0 to 1."""
@@ -78,7 +85,7 @@ class EmbedStats:
 def embed_texts(
     encoder: AnyEncoder,
     texts: Sequence[str],
-    instruction: str | None = None,
+    instruction: str | Sequence[str | None] | None = None,
     cache: EmbeddingCache | None = None,
     progress: Progress | None = None,
     stats: EmbedStats | None = None,
@@ -90,7 +97,7 @@ def embed_texts(
     Args:
         encoder: a local or remote encoder.
         texts: records; none empty, each at most 5 million characters.
-        instruction: the task's instruction, for encoders that take one.
+        instruction: the task's instruction, for encoders that take one; or one for each text.
         cache: where vectors are looked up and stored; None computes everything.
         progress: called with (tokens done, tokens to compute, speed and time left).
         stats: counts are added to it.
@@ -98,7 +105,8 @@ def embed_texts(
     if not texts:
         return np.empty((0, encoder.dimension), dtype=np.float32)
     identity = encoder.cache_identity
-    plans = [encoder.pieces(text, instruction) for text in texts]
+    instructions = [instruction] * len(texts) if instruction is None or isinstance(instruction, str) else instruction
+    plans = [encoder.pieces(text, each) for text, each in zip(texts, instructions, strict=True)]
     unique: dict[bytes, Piece] = {}
     keys: list[list[bytes]] = []
     for plan in plans:

@@ -209,6 +209,7 @@ def load_encoder(
     spec: EncoderSpec | None = None,
     backend: str = "auto",
     threads: int | None = None,
+    compiled: bool = False,
     download: bool = False,
 ) -> "Encoder | RemoteEncoder":
     """Load an encoder of the registry, or connect to the embeddings server where the entry is one.
@@ -219,6 +220,7 @@ def load_encoder(
         spec: use this entry instead of a named one (chunk ablation).
         backend: ``onnxruntime``, ``torch``, or ``auto``: ONNX Runtime for BERT encoders on the CPU, else torch.
         threads: processor threads; all that this process may use where none is given.
+        compiled: compile the model with ``torch.compile`` (torch backend).
         download: fetch missing weights from the hub.
 
     Raises:
@@ -245,7 +247,7 @@ def load_encoder(
         raise InputError(f"there is no backend {backend!r}", "use auto, onnxruntime or torch")
     from core.embedding.torch_backend import TorchBackend
 
-    return Encoder(spec, weights, TorchBackend(spec, weights, device, threads))
+    return Encoder(spec, weights, TorchBackend(spec, weights, device, threads, compiled))
 
 
 def _has_gpu() -> bool:

@@ -79,11 +79,16 @@ class RemoteEncoder:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Everything that changes the numbers materially and is known on this side; not the address."""
+        """Everything that changes the numbers materially and is known here: the model's name, not the address."""
         return {
             "name": self.spec.name,
-            "model": self.model,
+            "revision": self.model,
+            "weights_sha256": "",
             "template": self.spec.template,
+            "pooling": self.spec.pooling,
+            "attention": self.spec.attention,
+            "chunking": "none",
+            "chunk_tokens": 0,
             "max_tokens": self.spec.max_tokens,
             "dimension": self.dimension,
         }

@@ -1,0 +1,258 @@
+"""Cohort features from the demo generator's records and tiny models."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from core import cli
+from core.ehr.demo import generate_demo
+from core.ehr.markdown import SerializationOptions, serialize
+from core.ehr.store import open_dataset
+from core.ehr.tasks import get_task
+from core.embedding import cohort as cohort_module
+from core.embedding import ray_engine
+from core.embedding.cohort import EncoderChoice, cut_parts, embed_cohort
+from core.embedding.encoders import load_encoder
+from core.embedding.features import read_features
+from core.errors import InputError, MissingError
+from core.settings import PROJECT_ROOT, get_settings
+from tests.core.embedding.tiny_models import WIDTH
+
+TASKS = ["guo_los", "new_hypertension"]
+OWN = """
+[tiny-bert]
+source = "folder:{bert}"
+architecture = "bert"
+dimension = {width}
+pooling = "mean"
+attention = "bidirectional"
+chunking = "structure"
+chunk_tokens = 256
+max_tokens = 1500
+licence = "none"
+
+[tiny-qwen3]
+source = "folder:{qwen3}"
+architecture = "qwen3"
+dimension = {width}
+pooling = "last"
+attention = "causal"
+template = "Instruct: {{instruction}}\\nQuery:\\n{{record}}"
+max_tokens = 300
+licence = "none"
+"""
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("cohort") / "demo"
+    generate_demo(path, subjects=60, seed=3)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path, tiny_folders, monkeypatch):
+    """Tiny encoders and a cache of the test's own, for this process and those that it starts."""
+    (tmp_path / "own.toml").write_text(OWN.format(width=WIDTH, **tiny_folders))
+    monkeypatch.setenv("CHARTLIGHT_ENCODERS", str(tmp_path / "own.toml"))
+    monkeypatch.setenv("CHARTLIGHT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CHARTLIGHT_DEVICE", "cpu")
+    monkeypatch.setattr(cohort_module, "ROWS", (8, 8))
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+def test_features_are_the_embeddings_of_the_records_in_order(demo, tmp_path):
+    report = embed_cohort(demo, tmp_path / "f", "tiny-bert", TASKS)
+    features = read_features(tmp_path / "f")
+    dataset, encoder = open_dataset(demo), load_encoder("tiny-bert")
+    pairs = pl.concat([dataset.labels(task).select("subject_id", "prediction_time") for task in TASKS])
+    pairs = pairs.unique().sort("subject_id", "prediction_time")
+    assert report.rows == len(pairs) == len(features.matrix) > 10
+    assert features.subject_id.tolist() == pairs["subject_id"].to_list()
+    assert features.prediction_time.tolist() == pairs["prediction_time"].to_list()
+    assert set(features.task) == {"all"}  # one embedding serves all tasks
+    texts = [serialize(dataset.events(s), t, dataset.vocabulary).text for s, t in pairs.iter_rows()]
+    np.testing.assert_allclose(features.matrix, encoder.embed(texts), atol=2e-6)
+    assert features.matrix.dtype == np.float32
+    assert features.manifest["encoder"] == encoder.identity and features.manifest["tasks"] == TASKS
+    assert features.manifest["serialization"]["profile"] == "corrected" and features.manifest["synthetic"]
+    assert str(tmp_path) not in (tmp_path / "f" / "manifest.json").read_text()
+    schema = pq.read_schema(tmp_path / "f" / "part-00000.parquet")
+    assert str(schema.field("embedding").type) == f"fixed_size_list<element: float>[{WIDTH}]"
+    assert schema.names == ["subject_id", "prediction_time", "task", "embedding"]
+
+
+def test_an_encoder_with_instruction_embeds_each_task_by_itself(demo, tmp_path):
+    options = SerializationOptions(strategy="recent_codes")
+    embed_cohort(demo, tmp_path / "f", "tiny-qwen3", TASKS, options=options)
+    features = read_features(tmp_path / "f")
+    dataset, encoder = open_dataset(demo), load_encoder("tiny-qwen3")
+    assert len(features.matrix) == sum(len(dataset.labels(task)) for task in TASKS)
+    for row in (0, len(features.matrix) // 2, len(features.matrix) - 1):
+        at = features.prediction_time[row].astype(object)
+        text = serialize(dataset.events(int(features.subject_id[row])), at, dataset.vocabulary, options).text
+        instruction = get_task(features.task[row]).instruction_for("recent_codes")
+        np.testing.assert_allclose(features.matrix[row], encoder.embed([text], instruction)[0], atol=1e-5)
+
+
+def test_a_killed_run_goes_on_where_it_stopped(demo, tmp_path):
+    whole = tmp_path / "whole"
+    embed_cohort(demo, whole, EncoderChoice("tiny-bert", cache=False), TASKS)
+    dest = tmp_path / "f"
+    code = (
+        "import sys, time; from pathlib import Path; from core.embedding import cohort; cohort.ROWS = (8, 8)\n"
+        "write = cohort.write_part\n"
+        "cohort.write_part = lambda *a: (write(*a), print('part', flush=True), time.sleep(0.2))\n"
+        f"cohort.embed_cohort(Path({str(demo)!r}), Path({str(dest)!r}), "
+        f"cohort.EncoderChoice('tiny-bert', cache=False), {TASKS!r})"
+    )
+    run = subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT_ROOT, stdout=subprocess.PIPE)
+    for _ in range(2):
+        assert run.stdout.readline() == b"part\n"
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate()
+    with pytest.raises(MissingError, match="is not complete; run python -m core embed"):
+        read_features(dest)
+    written = {path.name: path.stat().st_mtime_ns for path in dest.glob("part-*.parquet")}
+    report = embed_cohort(demo, dest, EncoderChoice("tiny-bert", cache=False), TASKS)
+    assert len(written) >= 2 and report.resumed_rows >= 8
+    assert {name: (dest / name).stat().st_mtime_ns for name in written} == written
+    np.testing.assert_allclose(read_features(dest).matrix, read_features(whole).matrix, atol=2e-6)
+    assert read_features(dest).manifest["rows_sha256"] == read_features(whole).manifest["rows_sha256"]
+    again = embed_cohort(demo, dest, EncoderChoice("tiny-bert", cache=False), TASKS)
+    assert again.resumed_rows == again.rows and again.stats.computed == 0
+
+
+def test_a_part_that_was_damaged_is_computed_again_and_never_read(demo, tmp_path):
+    dest = tmp_path / "f"
+    embed_cohort(demo, dest, "tiny-bert", TASKS)
+    exact = read_features(dest).matrix
+    part = dest / "part-00001.parquet"
+    part.write_bytes(part.read_bytes()[:-100])
+    with pytest.raises(InputError, match="is not the one that was written"):
+        read_features(dest)
+    report = embed_cohort(demo, dest, "tiny-bert", TASKS)
+    assert 0 < report.rows - report.resumed_rows < report.rows
+    np.testing.assert_allclose(read_features(dest).matrix, exact, atol=2e-6)
+
+
+def test_another_run_does_not_mix_with_the_one_that_is_there(demo, tmp_path):
+    embed_cohort(demo, tmp_path / "f", "tiny-bert", TASKS)
+    with pytest.raises(InputError, match=r"another run .its encoder is different"):
+        embed_cohort(demo, tmp_path / "f", EncoderChoice("tiny-bert", max_tokens=200), TASKS)
+    with pytest.raises(InputError, match=r"another run .its serialization is different"):
+        embed_cohort(demo, tmp_path / "f", "tiny-bert", TASKS, options=SerializationOptions(profile="paper"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").write_text("mine")
+    with pytest.raises(InputError, match="is there and is no features folder"):
+        embed_cohort(demo, tmp_path / "other", "tiny-bert", TASKS)
+    assert (tmp_path / "other" / "letter.txt").read_text() == "mine"
+
+
+def test_a_record_that_cannot_be_embedded_is_named_and_what_is_done_stays(demo, tmp_path, monkeypatch):
+    rows = cohort_module.cohort_rows(open_dataset(demo), TASKS, by_task=False)
+    bad = rows["subject_id"][-1]
+    write = cohort_module.serialize_many
+
+    def broken(events, times, vocabulary, options):
+        records = write(events, times, vocabulary, options)
+        if events.height == open_dataset(demo).events(bad).height:
+            return [type("Record", (), {"text": " "})() for _ in records]
+        return records
+
+    monkeypatch.setattr(cohort_module, "serialize_many", broken)
+    with pytest.raises(InputError, match=rf"subject {bad}: a text to embed is empty"):
+        embed_cohort(demo, tmp_path / "f", "tiny-bert", TASKS)
+    assert list((tmp_path / "f").glob("part-*.parquet"))
+    monkeypatch.undo()
+
+
+def test_bad_choices_are_clear_errors_before_anything_is_written(demo, tmp_path, monkeypatch):
+    dest = tmp_path / "f"
+    for arguments, message in (
+        ({"encoder": "none"}, "no encoder named 'none'"),
+        ({"encoder": "tiny-bert", "tasks": ["guo_los", "nothing"]}, "no labels for nothing"),
+        ({"encoder": "tiny-bert", "engine": "spark"}, "no engine 'spark'"),
+        ({"encoder": EncoderChoice("tiny-bert", max_tokens=3)}, "too few"),
+        ({"encoder": EncoderChoice("tiny-qwen3", chunk=9)}, "does not suit"),
+    ):
+        with pytest.raises(InputError, match=message):
+            embed_cohort(demo, dest, **arguments)
+    monkeypatch.setattr(ray_engine.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingError, match=r"ray is not installed; run: .*pip install -r requirements-ray\.txt"):
+        embed_cohort(demo, dest, "tiny-bert", engine="ray")
+    assert not dest.exists()
+
+
+def test_the_command_embeds_and_refuses(demo, tmp_path, capsys):
+    arguments = ["embed", str(demo), "--out", str(tmp_path / "f"), "--encoder", "tiny-bert", "--tasks", "guo_los"]
+    assert cli.main(arguments) == 0
+    assert "rows, 0 of them from an earlier run" in capsys.readouterr().out
+    assert read_features(tmp_path / "f").manifest["tasks"] == ["guo_los"]
+    assert cli.main([*arguments, "--max-tokens", "200"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ") and "\n" not in error and "choose another --out" in error
+    assert cli.main(["embed", str(tmp_path / "none"), "--out", str(tmp_path / "g")]) == 2
+
+
+def test_parts_hold_whole_subjects():
+    rows = pl.DataFrame({"subject_id": [1] * 3 + [2] * 20 + [3] * 2 + [4] * 6, "n": range(31)})
+    parts = cut_parts(rows)
+    assert [part.rows["subject_id"].unique().to_list() for part in parts] == [[1], [2], [3, 4]]
+    assert pl.concat([part.rows for part in parts]).equals(rows)
+
+
+def workers_of(pid: int) -> list[int]:
+    """Process ids of Ray's map workers below a process."""
+    parents, names = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(folder.name)] = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            names[int(folder.name)] = (folder / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+
+    def below(child: int) -> bool:
+        while child in parents:
+            child = parents[child]
+            if child == pid:
+                return True
+        return False
+
+    return [child for child, name in names.items() if "PartWorker" in name and below(child)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kill", [False, True], ids=["two-workers", "one-worker-killed"])
+def test_ray_gives_the_same_features(demo, tmp_path, kill):
+    pytest.importorskip("ray", reason="ray is an extra: pip install -r requirements-ray.txt")
+    choice = EncoderChoice("tiny-qwen3", cache=False)
+    embed_cohort(demo, tmp_path / "local", choice)
+    killed = []
+
+    def on_progress(done: int, total: int, note: str) -> None:
+        if kill and not killed and (found := workers_of(os.getpid())):
+            os.kill(found[0], signal.SIGKILL)
+            killed.append(found[0])
+            time.sleep(0.5)
+
+    report = embed_cohort(demo, tmp_path / "ray", choice, engine="ray", workers=2, progress=on_progress)
+    assert report.resumed_rows == 0 and bool(killed) == kill
+    local, ray = read_features(tmp_path / "local"), read_features(tmp_path / "ray")
+    np.testing.assert_array_equal(local.subject_id, ray.subject_id)
+    np.testing.assert_array_equal(local.prediction_time, ray.prediction_time)
+    np.testing.assert_array_equal(local.task, ray.task)
+    np.testing.assert_allclose(local.matrix, ray.matrix, atol=2e-6)
+    assert len(local.manifest["parts"]) > 4
+    assert local.manifest["rows_sha256"] == ray.manifest["rows_sha256"]
