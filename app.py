@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import banner, errors, navigation, sign_in
+from pages.shared import audience, banner, errors, navigation, sign_in, tour
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 
@@ -25,4 +25,6 @@ st.html(ASSETS / "style.css")
 banner.show()
 with errors.guard():
     sign_in.require()
+    audience.switch()
+    tour.show()
     page.run()

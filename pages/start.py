@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.ehr.demo.cases import Case, read_cases
 from core.ehr.tasks import TASK_BY_ID
-from pages.shared import empty, layout, navigation, resources, selection
+from pages.shared import empty, layout, navigation, resources, selection, tour
 from pages.shared.errors import plain
 
 PATIENTS, RISK = "pages/patients.py", "pages/risk.py"
@@ -62,6 +62,7 @@ layout.header("Chartlight", "What a clinical model reads in a chart and looks at
 if "subject" in st.query_params:
     st.switch_page(navigation.page(PATIENTS), query_params=st.query_params.to_dict())
 draw_steps()
+tour_place = st.container()
 folders = {name: path for name, path in resources.dataset_folders().items() if path.is_dir()}
 if not folders:
     empty.show(
@@ -71,6 +72,15 @@ if not folders:
         command="python -m core demo .chartlight/demo",
     )
 cases = [(name, case) for name, path in folders.items() for case in read_cases(path)]
+if cases and tour.steps():
+    with tour_place:
+        if st.button(
+            "Take the tour on a prepared case", icon=":material/play_arrow:", type="primary", key="tour-start"
+        ):
+            name, case = cases[0]
+            selection.open_case(name, case.subject_id, case.prediction_time)
+            tour.start()
+            st.switch_page(navigation.page(tour.steps()[0][0]))
 if cases:
     layout.section("Prepared cases", "synthetic patients at a moment worth reading")
     for start in range(0, len(cases), 3):

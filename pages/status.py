@@ -28,12 +28,13 @@ def look() -> list[Check]:
 
 
 def draw(area: str, checks: list[Check]) -> None:
-    with st.container(border=True, key=f"tight-{area}", gap="small"):
+    with st.container(border=True, key=f"tight-{area}", gap="xsmall"):
         layout.section(TITLES[area])
         for check in checks:
             icon, colour = LOOK[check.state]
-            name, detail = st.columns([2, 3], gap="small")
-            name.markdown(f":{colour}[{icon}] {plain(check.name)} :small[:gray[{check.state}]]")
+            name, detail = st.columns([2, 3], gap="small", vertical_alignment="top")
+            state = "" if check.state == GOOD else f"  \n:small[:{colour}[{check.state}]]"
+            name.markdown(f":{colour}[{icon}] {plain(check.name)}{state}")
             detail.markdown(plain(check.detail))
             if check.fix:
                 detail.markdown(f":small[:gray[:material/build: {plain(check.fix)}]]")

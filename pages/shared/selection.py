@@ -14,7 +14,7 @@ from core.ehr.store import Dataset
 from core.errors import InputError
 from core.privacy import load_key, pseudonym
 from core.settings import get_settings
-from pages.shared import resources, url
+from pages.shared import audience, resources, url
 
 _STATE = "_selection"
 _RELATIVE = "_relative_times"
@@ -101,7 +101,7 @@ def write_address(chosen: Selection, clock: Clock | None = None) -> None:
 
 def relative_times() -> bool:
     """Return whether calendar dates are hidden in this session."""
-    return bool(st.session_state.get(_RELATIVE, False))
+    return audience.on() or bool(st.session_state.get(_RELATIVE, False))
 
 
 def side_bar() -> None:
@@ -124,6 +124,7 @@ def side_bar() -> None:
             "Hide calendar dates",
             key="choose-relative",
             on_change=change_times,
+            disabled=audience.on(),
             help="Show ages and day counts in place of dates: in texts, axes, tables, downloads and the address.",
         )
 

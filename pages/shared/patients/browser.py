@@ -10,7 +10,7 @@ import streamlit as st
 from core.ehr.store import Dataset
 from core.ehr.subjects import SubjectFilter, list_subjects, subject_table
 from core.ehr.tasks import TASK_BY_ID
-from pages.shared import audit, empty, layout, selection
+from pages.shared import audience, audit, empty, layout, selection
 from pages.shared.errors import plain
 
 PAGE = 25
@@ -219,6 +219,8 @@ def rows(page: pl.DataFrame, relative: bool) -> pd.DataFrame:
     }
     if relative:
         del shown["First event"], shown["Last event"]
+    if audience.on():
+        del shown["Subject id"]
     return pd.DataFrame(shown)
 
 

@@ -11,7 +11,7 @@ from core.ehr.store import Dataset
 from core.ehr.subjects import neighbours_in_list, subject_table
 from core.ehr.timepoints import LABEL, LINK, Timepoint, labels_by_subject, labels_of, timepoints
 from core.errors import InputError
-from pages.shared import audit, empty, layout, selection
+from pages.shared import audience, audit, empty, layout, selection
 from pages.shared.errors import plain
 from pages.shared.patients import browser, compare, events, labs, record, timeline
 
@@ -147,7 +147,7 @@ def _facts(
         years = (facts["last"] - facts["first"]).days / 365.25
         span = f"{years:.1f} years" if clock.relative else f"{facts['first']:%Y-%m} to {facts['last']:%Y-%m}"
     pairs = [
-        ("Subject id", str(facts["subject_id"])),
+        *([] if audience.on() else [("Subject id", str(facts["subject_id"]))]),
         ("Age", _age(facts["birth"], at)),
         ("Sex", (facts["sex"] or "unknown").capitalize()),
         ("Record", span),
