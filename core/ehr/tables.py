@@ -1,22 +1,18 @@
-"""Source tables as they come: CSV or Parquet, in a folder or a zip, file and column names in any case.
+"""One table of a source, streamed: delimited text or Parquet, column names in any case.
 
-CSV is streamed in blocks as text, so that a bad cell is a counted rejection and not a failed read; a file in a zip is
-streamed from inside it, so that nothing is unpacked and no path in the archive is ever used as a path.
+Text is read in blocks and as text, so that a bad cell is a counted rejection and not a failed read.
 """
 
 import csv
 import gzip
 import io
-import re
-import shutil
-import tempfile
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import polars as pl
@@ -26,11 +22,10 @@ import pyarrow.parquet as pq
 
 from core.errors import InputError
 
+_TAIL_BYTES = 1 << 16
 BLOCK_BYTES = 16 << 20
 PARQUET_BATCH_ROWS = 250_000
 MALFORMED = "wrong number of columns"
-_SUFFIX = re.compile(r"(?i)\.(csv|tsv|txt|csv\.gz|tsv\.gz|parquet)$")
-_BOMB_BYTES, _BOMB_RATIO = 4 << 30, 200
 
 
 @dataclass(frozen=True)
@@ -111,8 +106,9 @@ class TableFile:
         with self.open() as handle:
             if not _has_rows(head):
                 return
+            counted = _Counted(handle, position)
             reader = pa_csv.open_csv(
-                pa.PythonFile(_Counted(handle, position), mode="r"),
+                pa.PythonFile(counted, mode="r"),
                 read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES, column_names=header, skip_rows=1),
                 parse_options=pa_csv.ParseOptions(
                     delimiter=delimiter,
@@ -133,7 +129,9 @@ class TableFile:
                 if unclosed:
                     break
                 yield _select(cast(pl.DataFrame, pl.from_arrow(batch)), names, required, optional)
-        if unclosed:
+        if not unclosed:
+            _ends_whole(counted.tail, len(header), delimiter, self.name)
+        else:
             raise InputError(
                 f"{self.name} has a quote that is never closed, in the row that begins {unclosed[0][:60]!r}",
                 'write a quote inside a text as two quotes (""), or export it again',
@@ -208,69 +206,48 @@ def _damage_named(name: str) -> Iterator[None]:
 
 
 class _Counted(io.RawIOBase):
-    """A readable that reports its position, and says when the text ends in the middle of a row."""
+    """A readable that reports its position and remembers the end of what it read."""
 
     def __init__(self, handle: BinaryIO, position: Callable[[int], None] | None):
         self._handle, self._position, self._read = handle, position, 0
+        self.tail = b""
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
         data = self._handle.read(size)
-        self._read += len(data)
+        if data:
+            self._read += len(data)
+            self.tail = (self.tail + data)[-_TAIL_BYTES:] if len(data) < _TAIL_BYTES else data[-_TAIL_BYTES:]
         if self._position:
             self._position(self._read)
         return data
 
-    def close(self) -> None:
-        self._handle.close()
-        super().close()
-
 
 def check_not_cut(path: Path, name: str) -> bool:
-    """Whether a CSV file ends with a line break.
+    """Whether a CSV file ends with a line break; looks only at its ends, so that a cut file is known before the work.
 
     Raises:
         InputError: the last line has fewer columns than the header, so that the file was cut in the middle of a row.
     """
     with path.open("rb") as handle:
         head = handle.read(1 << 16)
-        handle.seek(max(0, path.stat().st_size - (1 << 16)))
+        handle.seek(max(0, path.stat().st_size - _TAIL_BYTES))
         tail = handle.read()
+    header, delimiter = sniff(head, name)
+    return _ends_whole(tail, len(header), delimiter, name)
+
+
+def _ends_whole(tail: bytes, columns: int, delimiter: str, name: str) -> bool:
     if tail.endswith((b"\n", b"\r")):
         return True
-    header, delimiter = sniff(head, name)
-    last = tail.decode("utf-8", errors="replace").splitlines()[-1]
-    if len(next(csv.reader([last], delimiter=delimiter), [])) < len(header):
+    last = tail.decode("utf-8", errors="replace").splitlines()[-1:]
+    if last and last[0].count('"') % 2 and delimiter != "\t":
+        return False  # the end of a text of several lines: no telling
+    if last and len(next(csv.reader(last, delimiter=delimiter), [])) < columns:
         raise InputError(f"{name} ends in the middle of a row, it was cut short", "copy it again from its source")
     return False
-
-
-@contextmanager
-def find_tables(source: Path) -> Iterator[dict[str, list[TableFile]]]:
-    """Yield the files of each table in a folder or zip, by lower-case table name ("condition_occurrence").
-
-    A table is ``NAME.csv``, ``.csv.gz``, ``.tsv``, ``.txt`` or ``.parquet`` in any case, or a folder of these.
-
-    Raises:
-        InputError: the source does not exist, is no folder or zip, is a damaged zip, or unpacks beyond reason.
-    """
-    if source.is_dir():
-        yield _folder_tables(source)
-    elif source.is_file() and zipfile.is_zipfile(source):
-        with tempfile.TemporaryDirectory(prefix="chartlight-") as scratch:
-            try:
-                with zipfile.ZipFile(source) as archive:
-                    yield _zip_tables(archive, source, Path(scratch))
-            except zipfile.BadZipFile as error:
-                raise InputError(f"{source.name} is a damaged zip file ({error})", "copy it again") from error
-    elif source.exists():
-        raise InputError(
-            f"{source.name} is neither a folder nor a readable zip file", "give the folder or zip of tables"
-        )
-    else:
-        raise InputError(f"there is no {source}", "check the path of the source")
 
 
 def table_file(path: Path) -> TableFile:
@@ -283,91 +260,3 @@ def table_file(path: Path) -> TableFile:
         path.suffix.lower() == ".parquet",
         path.stat().st_mtime_ns,
     )
-
-
-def _folder_tables(folder: Path) -> dict[str, list[TableFile]]:
-    tables: dict[str, list[TableFile]] = {}
-    for path in sorted(item for depth in ("*", "*/*", "*/*/*") for item in folder.glob(depth)):
-        relative = path.relative_to(folder).as_posix()
-        name = _table_name(relative)
-        if name and path.is_file():
-            tables.setdefault(name, []).append(replace(table_file(path), name=relative))
-    _check_once(tables, folder.name)
-    return tables
-
-
-def _zip_tables(archive: zipfile.ZipFile, source: Path, scratch: Path) -> dict[str, list[TableFile]]:
-    members = [info for info in archive.infolist() if not info.is_dir()]
-    total, packed = sum(info.file_size for info in members), max(1, source.stat().st_size)
-    if total > _BOMB_BYTES and total / packed > _BOMB_RATIO:
-        raise InputError(
-            f"{source.name} would unpack to {total / 1e9:.0f} GB, {total // packed} times its size",
-            "unpack it yourself and give the folder, if you trust it",
-        )
-    tables: dict[str, list[TableFile]] = {}
-    for info in sorted(members, key=lambda info: info.filename):
-        name = _table_name(info.filename)
-        if not name:
-            continue
-        if info.flag_bits & 0x1:
-            raise InputError(f"{source.name} is encrypted", "unpack it yourself and give the folder")
-        tables.setdefault(name, []).append(_zip_member(archive, info, scratch))
-    _check_once(tables, source.name)
-    return tables
-
-
-def _check_once(tables: dict[str, list[TableFile]], source: str) -> None:
-    """Files of one table are parts only in a folder of its name; elsewhere one is a copy, and rows would double."""
-    for name, files in tables.items():
-        if name not in OMOP_TABLES or len(files) < 2:
-            continue
-        if any(name not in file.name.lower().split("/")[:-1] for file in files):
-            raise InputError(
-                f"{source} holds the table {name} more than once ({', '.join(file.name for file in files[:3])})",
-                f"keep one file, or put the parts into a folder {name}",
-            )
-
-
-def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, scratch: Path) -> TableFile:
-    lower = info.filename.lower()
-
-    def open_member() -> BinaryIO:
-        handle = archive.open(info)
-        return cast(BinaryIO, gzip.open(handle, "rb")) if lower.endswith(".gz") else cast(BinaryIO, handle)
-
-    def open_parquet() -> BinaryIO:  # Parquet is read from its end: it needs a real file
-        unpacked = scratch / f"{abs(hash(info.filename)):x}.parquet"
-        if not unpacked.exists():
-            with archive.open(info) as packed, unpacked.open("wb") as out:
-                shutil.copyfileobj(packed, out)
-        return unpacked.open("rb")
-
-    parquet = lower.endswith(".parquet")
-    return TableFile(info.filename, info.file_size, open_parquet if parquet else open_member, parquet)
-
-
-def _table_name(path: str) -> str | None:
-    parts = PurePosixPath(path.replace("\\", "/")).parts
-    if any(part.startswith((".", "_", "~")) for part in parts) or not _SUFFIX.search(parts[-1]):
-        return None
-    stem = _SUFFIX.sub("", parts[-1]).lower()
-    folder = parts[-2].lower() if len(parts) > 1 else ""
-    return folder if folder in OMOP_TABLES else stem
-
-
-OMOP_TABLES = {
-    "person",
-    "visit_occurrence",
-    "visit_detail",
-    "condition_occurrence",
-    "drug_exposure",
-    "procedure_occurrence",
-    "device_exposure",
-    "measurement",
-    "observation",
-    "death",
-    "concept",
-    "concept_relationship",
-    "concept_ancestor",
-}
-"""Tables of the OMOP CDM that are read; a folder of that name holds the parts of one table."""

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from core.ehr.tables import MALFORMED, find_tables, sniff, table_file
+from core.ehr.sources import find_tables
+from core.ehr.tables import MALFORMED, sniff, table_file
 from core.errors import InputError
 
 
@@ -43,6 +44,7 @@ def test_rows_of_another_width_are_counted(tmp_path):
     [
         ("", "is empty"),
         ("x,y\n1,2\n", r"lacks the column a \(it has x, y\)"),
+        ("a,b\n1,2\n3", "ends in the middle of a row"),
         ("a,b\n°C,2\n".encode("latin-1"), "not UTF-8"),
         (b"a\x00,b\n1,2\n", "not a CSV"),
         ('a,b\n"1,2\n3,4\n5,6\n', "quote that is never closed"),

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from core.ehr.importers import omop
+from core.ehr.importers import omop, omop_rows
 from core.ehr.importers.cells import BAD_TIME
 from core.ehr.importers.ehrshot import import_ehrshot
 from core.ehr.importers.omop import import_omop
@@ -123,11 +123,11 @@ def test_an_end_given_as_a_date_does_not_stand_before_its_start(source, tmp_path
 def test_rejected_rows_are_counted_by_reason(source, tmp_path):
     report = import_omop(source, tmp_path / "ds")
     assert report.rejected == {
-        omop.NO_CONCEPT: 1,
-        omop.UNKNOWN_CONCEPT: 1,
-        omop.NO_PERSON: 1,
+        omop_rows.NO_CONCEPT: 1,
+        omop_rows.UNKNOWN_CONCEPT: 1,
+        omop_rows.NO_PERSON: 1,
         BAD_TIME: 1,
-        omop.SAME_DETAIL: 1,
+        omop_rows.SAME_DETAIL: 1,
     }
     assert report.rows_read == report.rows_kept + 5
     codes = open_dataset(tmp_path / "ds").events(1)["code"].to_list()
@@ -235,7 +235,7 @@ def zip_bomb(path: Path) -> None:
 
 
 def test_a_zip_bomb_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("core.ehr.tables._BOMB_BYTES", 64 << 20)
+    monkeypatch.setattr("core.ehr.sources._BOMB_BYTES", 64 << 20)
     zip_bomb(tmp_path / "bomb.zip")
     with pytest.raises(InputError, match="would unpack to"):
         import_omop(tmp_path / "bomb.zip", tmp_path / "ds")
@@ -278,6 +278,17 @@ def twice(folder: Path) -> Path:
     return folder
 
 
+def cut_csv(folder: Path) -> Path:
+    path = folder / "MEASUREMENT.csv"
+    path.write_text(path.read_text()[:-30])
+    return folder
+
+
+def cut_csv_in_a_zip(folder: Path) -> Path:
+    as_zip(cut_csv(folder))
+    return folder.with_suffix(".zip")
+
+
 def cut_parquet(folder: Path) -> Path:
     as_parquet(folder)
     path = folder / "MEASUREMENT.parquet"
@@ -294,6 +305,8 @@ def cut_parquet(folder: Path) -> Path:
         (no_concepts, r"holds no CONCEPT table; add CONCEPT\.csv from Athena"),
         (wrong_columns, r"MEASUREMENT\.csv lacks the column person_id, measurement_concept_id"),
         (twice, "holds the table person more than once"),
+        (cut_csv, r"MEASUREMENT\.csv ends in the middle of a row"),
+        (cut_csv_in_a_zip, r"MEASUREMENT\.csv ends in the middle of a row"),
         (cut_parquet, r"MEASUREMENT\.parquet is damaged or cut short"),
         (lambda folder: folder / "nowhere", "there is no"),
     ],
