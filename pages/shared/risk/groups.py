@@ -11,10 +11,9 @@ from pages.shared.risk.scoring import key_of
 
 ROW = 62
 """Height of a row in pixels."""
-TICKS = {
-    "Percent": (0, 0.25, 0.5, 0.75, 1),
-    "Log-odds": (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99),
-}
+SCALES = ("Percent", "Log-odds")
+_LOG_ODDS_TICKS = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
+_PERCENT_ENDS = (0.1, 0.25, 0.5, 1.0)
 _LOWEST = 0.0005
 
 
@@ -35,12 +34,19 @@ def words(score: TaskScore) -> str:
     return f"higher than {score.percentile:.0f} % of the cohort · {times}"
 
 
-def figure(scores: Sequence[TaskScore], scale: str, chosen: str | None) -> go.Figure:
+def end_of_scale(scores: Sequence[TaskScore]) -> float:
+    """Return where the percent scale ends, one for all groups, so that their rows can be compared by eye."""
+    highest = max((max(s.interval[1], s.probability, s.prevalence) for s in scores if s.reliable), default=1.0)
+    return next(end for end in _PERCENT_ENDS if end >= min(highest, 1.0))
+
+
+def figure(scores: Sequence[TaskScore], scale: str, end: float, chosen: str | None) -> go.Figure:
     """Draw one row a score: name and numbers above its scale, what they mean below it.
 
     Args:
         scores: from the top down.
-        scale: "Percent" or "Log-odds".
+        scale: one of :data:`SCALES`.
+        end: where the percent scale ends.
         chosen: key of the head whose evidence is shown, set off by a band.
     """
     rows = list(range(len(scores)))
@@ -97,8 +103,8 @@ def figure(scores: Sequence[TaskScore], scale: str, chosen: str | None) -> go.Fi
             )
         if key_of(score) == chosen:
             chart.add_hrect(y0=row - 0.48, y1=row + 0.48, fillcolor=charts.FAINT, line_width=0, layer="below")
-    ticks = TICKS[scale]
-    edges = (-0.02, 1.02) if scale == "Percent" else (_log_odds(_LOWEST), _log_odds(0.995))
+    ticks = tuple(end * quarter / 4 for quarter in range(5)) if scale == "Percent" else _LOG_ODDS_TICKS
+    edges = (-0.02 * end, 1.02 * end) if scale == "Percent" else (_log_odds(_LOWEST), _log_odds(0.995))
     chart.update_xaxes(
         range=edges,
         tickvals=[place(tick) for tick in ticks],

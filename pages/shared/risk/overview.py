@@ -32,7 +32,7 @@ def show(scored: Scored, chosen: str | None) -> str | None:
             label_visibility="collapsed", bind="query-params",
         )  # fmt: skip
         scale = st.segmented_control(
-            "Scale", tuple(groups.TICKS), default="Percent", required=True, key="risk-scale",
+            "Scale", groups.SCALES, default="Percent", required=True, key="risk-scale",
             label_visibility="collapsed", bind="query-params",
             help="Log-odds spreads small risks out; the numbers stay percentages.",
         )  # fmt: skip
@@ -42,7 +42,7 @@ def show(scored: Scored, chosen: str | None) -> str | None:
         )
     left, right = st.columns(2, gap="medium")
     columns = {"operational_outcomes": left, "lab_values": left, "new_diagnoses": left, "chexpert": right}
-    picked = None
+    picked, end = None, groups.end_of_scale(scored.scores)
     for group, title in GROUPS.items():
         scores = sort([score for score in scored.scores if score.group == group], order or GROUP_ORDER)
         if not scores:
@@ -50,7 +50,7 @@ def show(scored: Scored, chosen: str | None) -> str | None:
         with columns[group], st.container(border=True, gap="xsmall"):
             layout.section(title, GROUP_NOTES[group])
             selection = charts.show(
-                groups.figure(scores, scale or "Percent", chosen),
+                groups.figure(scores, scale or "Percent", end, chosen),
                 key=f"risk-{group}-{order}-{scale}",
                 alt=groups.alt(title, scores),
                 on_select="rerun",

@@ -26,24 +26,24 @@ def show(case: Case) -> None:
         ),
         words,
     )
+    shown = [variant for variant in variants if variant.score or variant.kind != "instruction"]
     table = pd.DataFrame(
         {
-            "Choice": [KINDS[variant.kind] for variant in variants],
-            "Set to": [variant.name for variant in variants],
-            "Probability": [percent(variant.score.probability) if variant.score else "" for variant in variants],
-            "Change in log-odds": [variant.change for variant in variants],
-            "Note": [variant.note for variant in variants],
+            "Choice": [KINDS[variant.kind] for variant in shown],
+            "Set to": [variant.name for variant in shown],
+            "Probability": [percent(variant.score.probability) if variant.score else "none" for variant in shown],
+            "Change in log-odds": ["" if variant.change is None else f"{variant.change:+.2f}" for variant in shown],
+            "Note": [variant.note for variant in shown],
         }
     )
     st.dataframe(
         table,
         hide_index=True,
-        column_config={
-            "Change in log-odds": st.column_config.NumberColumn(format="%+.2f", width="small"),
-            "Note": st.column_config.TextColumn(width="large"),
-        },
+        column_config={"Note": st.column_config.TextColumn(width="large")},
         alt="The score under other look-back windows, instructions and encoders",
     )
+    if len(shown) < len(variants):
+        st.caption(f"{case.encoder_name} reads no instruction, so none can be varied.")
     st.caption(
         "The head was trained on the whole record and the task's instruction. A variant shows how the model reacts to "
         "a reading that it was not trained on; a score that hangs on such a choice deserves less trust."

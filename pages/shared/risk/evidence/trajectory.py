@@ -67,7 +67,7 @@ def figure(case: Case, points: list[TrajectoryPoint]) -> go.Figure:
     )
     chart = charts.figure(320, band, line)
     chart.add_hline(case.head.prevalence, line={"color": charts.SLATE, "width": 1, "dash": "dash"})
-    top = max(score.interval[1] for score in scores)
+    top = max(case.head.prevalence, *(score.interval[1] for score in scores))
     chart.update_yaxes(tickformat=".0%" if top > 0.05 else ".1%", range=[0, min(1.0, 1.15 * max(top, 0.01))])
     chart.update_xaxes(title=clock.axis_title)
     return chart

@@ -54,44 +54,59 @@ def show(case: Case) -> None:
 
 def _change_value(case: Case, known: pl.DataFrame, edits: list) -> None:
     values = known.filter(pl.col("numeric_value").is_not_null()).reverse().head(_RECENT)
+    names = {row["row"]: _value_name(case, row) for row in values.iter_rows(named=True)}
+
+    def change() -> None:
+        row, value = st.session_state["what-row"], st.session_state["what-value"]
+        if row is not None and value is not None:
+            edits.append((f"{names[row].split(' · ')[0]} set to {value:g}", SetValue(row, value)))
+
     with st.form("edit-value", border=True):
         st.markdown("**Change a value**")
-        names = {row["row"]: _value_name(case, row) for row in values.iter_rows(named=True)}
-        row = st.selectbox("Measurement", list(names), format_func=names.get, key="what-row")
-        value = st.number_input("New value", value=None, format="%g", key="what-value")
-        if st.form_submit_button("Change", icon=":material/edit:") and row is not None and value is not None:
-            edits.append((f"{names[row].split(' · ')[0]} set to {value:g}", SetValue(row, value)))
+        st.selectbox("Measurement", list(names), format_func=names.get, key="what-row")
+        st.number_input("New value", value=None, format="%g", key="what-value")
+        st.form_submit_button("Change", icon=":material/edit:", on_click=change)
 
 
 def _remove(case: Case, known: pl.DataFrame, edits: list) -> None:
     describe = case.patient.dataset.vocabulary.describe
     birth = known["code"].is_in(BIRTH_CODES)
     codes = sorted(known.filter(~birth)["code"].unique(), key=lambda code: (describe(code) or code).lower())
+
+    def remove() -> None:
+        if code := st.session_state["what-code"]:
+            edits.append((f"without {describe(code) or code}", RemoveCode(code)))
+
     with st.form("edit-remove", border=True):
         st.markdown("**Remove a code**")
-        code = st.selectbox("Coded event", codes, format_func=lambda c: f"{describe(c) or c} · {c}", key="what-code")
+        st.selectbox("Coded event", codes, format_func=lambda c: f"{describe(c) or c} · {c}", key="what-code")
         st.caption("Every event with this code is left out.")
-        if st.form_submit_button("Remove", icon=":material/delete:") and code:
-            edits.append((f"without {describe(code) or code}", RemoveCode(code)))
+        st.form_submit_button("Remove", icon=":material/delete:", on_click=remove)
 
 
 def _add(case: Case, known: pl.DataFrame, edits: list) -> None:
     vocabulary = case.patient.dataset.vocabulary
+
+    def add() -> None:
+        code, value = st.session_state["what-new"], st.session_state["what-new-value"]
+        if code:
+            event = AddEvent(
+                code, case.patient.at, value, _usual_unit(known, code), _open_visit(known, case.patient.at)
+            )
+            number = "" if value is None else f" {value:g}"
+            edits.append((f"with {vocabulary.describe(code) or code}{number}", event))
+
     with st.form("edit-add", border=True):
         st.markdown("**Add a coded event**")
-        code = st.selectbox(
+        st.selectbox(
             "Code of the dataset",
-            sorted(vocabulary.descriptions),
+            sorted(vocabulary.descriptions, key=lambda code: vocabulary.descriptions[code].lower()),
             index=None,
             format_func=lambda c: f"{vocabulary.describe(c)} · {c}",
             key="what-new",
         )
-        value = st.number_input("Value, for a measurement", value=None, format="%g", key="what-new-value")
-        if st.form_submit_button("Add", icon=":material/add:") and code:
-            unit, visit = _usual_unit(known, code), _open_visit(known, case.patient.at)
-            label = vocabulary.describe(code) or code
-            edits.append((f"with {label}" + (f" {value:g}" if value is not None else ""),
-                          AddEvent(code, case.patient.at, value, unit, visit)))  # fmt: skip
+        st.number_input("Value, for a measurement", value=None, format="%g", key="what-new-value")
+        st.form_submit_button("Add", icon=":material/add:", on_click=add)
 
 
 def _result(case: Case, edits: list[Edit]) -> None:

@@ -1,0 +1,48 @@
+"""The Model facts page: every kind of card is drawn whole, and what a card lacks is said."""
+
+import pytest
+
+from core.embedding.registry import encoder_specs
+from tests.pages.conftest import shown
+from tests.pages.test_patients import sound
+
+PAGE = "pages/model_facts.py"
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("Risk heads", ["Intended use", "triage", "Known limits", "Warnings"]),
+        ("Text encoders", ["How it reads a record", "Known traps", "Licence"]),
+        ("Segmenters", ["Attribution", "Known limits", "How cases were split"]),
+    ],
+)
+def test_a_card_is_drawn_whole(open_page, kind, words):
+    app = open_page(PAGE, query={"facts-kind": kind})
+    sound(app)
+    text = shown(app)
+    assert [word for word in words if word not in text] == []
+    assert "The card lacks" not in text
+
+
+@pytest.mark.parametrize("title", [spec.title for spec in encoder_specs().values()])
+def test_every_encoder_has_its_facts(open_page, title):
+    app = open_page(PAGE, query={"facts-kind": "Text encoders", "model": title})
+    sound(app)
+    assert app.selectbox[-1].value == title
+
+
+def test_without_heads_the_page_says_so(open_page, tmp_path):
+    app = open_page(PAGE, heads=tmp_path / "none")
+    sound(app)
+    assert "There are no risk heads here" in shown(app)
+
+
+def test_an_incomplete_card_is_marked(open_page, tmp_path):
+    folder = tmp_path / "models" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "card.yaml").write_text("title: Mine\nclasses: [background, spot]\n")
+    app = open_page(PAGE, query={"facts-kind": "Segmenters", "model": "mine"}, models=tmp_path / "models")
+    sound(app)
+    assert "The card lacks" in shown(app) and "Mine" in shown(app)
