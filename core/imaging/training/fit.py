@@ -24,7 +24,7 @@ from core.imaging.training.recipes import Recipe
 from core.progress import Progress, silent
 
 EMA_DECAY = 0.995
-VALIDATE_FROM = 0.5  # share of the epochs before which validation is skipped
+VALIDATE_FROM = 0.7  # share of the epochs before which validation is skipped
 PHANTOM_SEED = 10_000  # training phantoms count from here; the samples in assets have small seeds
 
 

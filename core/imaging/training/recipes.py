@@ -92,7 +92,7 @@ RECIPES = {
             phantom="microscopy",
             augmentation="microscopy",
             crop=192,
-            epochs=22,
+            epochs=14,
             early=(0.0, 1.0),
         ),
         Recipe(
@@ -110,11 +110,12 @@ RECIPES = {
                 "People are not identified in the data: frames of one person may stand on both sides of the split.",
             ),
             warnings=(_NOT_A_DEVICE,),
-            preprocessing=Preprocessing(channels=1, resize="fit", size=256, low=0.0, high=99.8),
+            preprocessing=Preprocessing(channels=1, resize="fit", size=192, low=0.0, high=99.8),
             phantom="ultrasound",
             augmentation="ultrasound",
-            crop=256,
+            crop=192,
             epochs=70,
+            early=(0.6, 2 / 3),
         ),
         Recipe(
             name="hippocampus",

@@ -1,3 +1,4 @@
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
@@ -8,6 +9,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless
 from core.errors import InputError
 from core.imaging.readers import dicom as reader
 from core.imaging.readers import read_image
+from core.imaging.readers.decode_worker import decode_12_bit_jpeg
 from tests.core.imaging.readers.dicom_files import BUNDLED, PERSON, bundled, encode, make
 
 RNG = np.random.default_rng(0)
@@ -82,9 +84,28 @@ def test_the_decoder_process_gives_what_pydicom_gives(name):
     np.testing.assert_allclose(read_image(bundled(name)).pixels, peer, rtol=1e-6)
 
 
-def test_what_no_free_decoder_reads_is_said():
-    with pytest.raises(InputError, match="JPEG Extended"):
-        read_image(bundled("JPGExtended.dcm"))
+def test_jpeg_extended_at_12_bit():
+    """The JPEG files are lossy versions of the picture that pydicom also ships as JPEG 2000."""
+    reference = pydicom.dcmread(BUNDLED / "JPEG2000.dcm").pixel_array.astype(float)
+    for name in ("JPGExtended.dcm", "JPEG-lossy.dcm"):
+        image = read_image(bundled(name))
+        assert image.pixels.shape == reference.shape and image.pixels.max() > 255
+        assert np.corrcoef(image.pixels.ravel(), reference.ravel())[0, 1] > 0.95
+
+
+def test_signed_12_bit_samples_get_their_sign():
+    body = np.array([[0, 1, 2047], [2048, 4000, 4095]], np.uint16)
+    encoded = imagecodecs.jpeg8_encode(np.kron(body, np.ones((8, 8), np.uint16)), level=100, bitspersample=12)
+    values = decode_12_bit_jpeg(encoded, 12, 1)[4::8, 4::8]
+    np.testing.assert_allclose(values, np.where(body > 2047, body.astype(int) - 4096, body), atol=12)
+    np.testing.assert_allclose(decode_12_bit_jpeg(encoded, 12, 0)[4::8, 4::8], body, atol=12)
+
+
+def test_what_no_decoder_reads_is_said():
+    dataset = pydicom.dcmread(BUNDLED / "MR_small_RLE.dcm")
+    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.103"  # MPEG-4 video
+    with pytest.raises(InputError, match=r"not read|damaged"):
+        read_image(encode(dataset))
 
 
 @pytest.mark.parametrize("frame", [0, 17, 29])
