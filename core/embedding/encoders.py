@@ -245,9 +245,13 @@ def load_encoder(
         return Encoder(spec, weights, OnnxBackend(weights, threads))
     if backend != "torch":
         raise InputError(f"there is no backend {backend!r}", "use auto, onnxruntime or torch")
-    from core.embedding.torch_backend import TorchBackend
+    import torch
 
-    return Encoder(spec, weights, TorchBackend(spec, weights, device, threads, compiled))
+    from core.embedding.torch_backend import TorchBackend, load_model
+
+    if threads:
+        torch.set_num_threads(threads)
+    return Encoder(spec, weights, TorchBackend(spec, load_model(spec, weights, device), compiled))
 
 
 def _has_gpu() -> bool:

@@ -33,35 +33,20 @@ class TorchBackend:
 
     Args:
         spec: the encoder.
-        weights: its checked weights.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        threads: processor threads of torch; unchanged where None.
+        model: its model, on its device, see ``load_model``.
         compiled: compile the model with ``torch.compile`` (worth its minute only for long runs).
-
-    Raises InputError when the device does not exist or the weights do not fit the architecture, MissingError when
-    they do not fit into the device's memory.
     """
 
     name = "torch"
 
-    def __init__(
-        self,
-        spec: EncoderSpec,
-        weights: Weights,
-        device: str = "auto",
-        threads: int | None = None,
-        compiled: bool = False,
-    ):
-        logging.disable_progress_bar()
-        if threads:
-            torch.set_num_threads(threads)
+    def __init__(self, spec: EncoderSpec, model: PreTrainedModel, compiled: bool = False):
         self.spec = spec
-        self._device = resolve_device(device)
+        self.model = model
+        self._device = torch.device(model.device)
         self.device = str(self._device)
-        self.precision = "float32" if self._device.type == "cpu" else spec.dtype
+        self.precision = str(model.dtype).removeprefix("torch.")
         self.budget = CPU_BUDGET if self._device.type == "cpu" else GPU_BUDGET
-        self.model = load_model(spec, weights, self._device, getattr(torch, self.precision))
-        self._forward: Callable[..., Any] = torch.compile(self.model, dynamic=True) if compiled else self.model
+        self._forward: Callable[..., Any] = torch.compile(model, dynamic=True) if compiled else model
 
     def pooled(self, sequences: list[list[int]], prefixes: list[int]) -> np.ndarray:
         """Pooled vectors, float32 ``(n, dimension)``, not normalised, of one batch of token ids.
@@ -69,18 +54,19 @@ class TorchBackend:
         A batch that does not fit into the device's memory is halved until it does, and later ones are halved at once.
         ``prefixes`` counts the leading tokens that are left out of a ``text_mean``.
         """
-        try:
-            if len(sequences) == 1 or len(sequences) * max(map(len, sequences)) <= self.budget:
+        padded = len(sequences) * max(map(len, sequences))
+        if len(sequences) == 1 or padded <= self.budget:
+            try:
                 return self._pooled(sequences, prefixes)
-        except torch.OutOfMemoryError:
-            if len(sequences) == 1:
-                raise MissingError(
-                    f"a text of {len(sequences[0]):,} tokens does not fit into the memory of {self.device}",
-                    "lower max_tokens of the encoder or use a device with more memory",
-                ) from None
+            except torch.OutOfMemoryError:
+                if len(sequences) == 1:
+                    raise MissingError(
+                        f"a text of {padded:,} tokens does not fit into the memory of {self.device}",
+                        "lower max_tokens of the encoder or use a device with more memory",
+                    ) from None
+            self.budget = min(self.budget, max(256, padded // 2))
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
-            self.budget = max(256, len(sequences) * max(map(len, sequences)) // 2)
         parts = halves(np.arange(len(sequences)))
         return np.concatenate([self.pooled([sequences[i] for i in p], [prefixes[i] for i in p]) for p in parts])
 
@@ -128,9 +114,18 @@ def resolve_device(device: str) -> torch.device:
     return found
 
 
-def load_model(spec: EncoderSpec, weights: Weights, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
-    """Load an encoder's model: adapters merged, attention direction set, in evaluation mode on its device."""
-    flash = device.type == "cuda" and dtype != torch.float32 and is_flash_attn_2_available()
+def load_model(spec: EncoderSpec, weights: Weights, device: str = "auto") -> PreTrainedModel:
+    """Load an encoder's model: adapters merged, attention direction set, in evaluation mode on its device.
+
+    The CPU computes in float32, a GPU in the encoder's dtype, with flash attention where that is installed.
+
+    Raises InputError when the device does not exist or the weights do not fit the architecture, MissingError when they
+    do not fit into the device's memory.
+    """
+    logging.disable_progress_bar()
+    target = resolve_device(device)
+    dtype = torch.float32 if target.type == "cpu" else getattr(torch, spec.dtype)
+    flash = target.type == "cuda" and dtype != torch.float32 and is_flash_attn_2_available()
     try:
         model, loading = AutoModel.from_pretrained(
             weights.folder,
@@ -152,9 +147,14 @@ def load_model(spec: EncoderSpec, weights: Weights, device: torch.device, dtype:
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, adapter, local_files_only=True).merge_and_unload()
-    model = model.to(device).eval().requires_grad_(False)
     set_attention(model, spec.attention)
-    return model
+    try:
+        return model.eval().requires_grad_(False).to(target)
+    except torch.OutOfMemoryError:
+        raise MissingError(
+            f"the weights of {spec.name} ({memory_needed(spec, spec.dtype) / 1e9:.1f} GB) do not fit into {target}",
+            "use a smaller encoder or a device with more memory",
+        ) from None
 
 
 def set_attention(model: PreTrainedModel, attention: str) -> None:

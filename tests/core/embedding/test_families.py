@@ -9,7 +9,7 @@ import torch
 
 from core.embedding import weights as weights_module
 from core.embedding.encoders import load_encoder
-from core.embedding.torch_backend import TorchBackend
+from core.embedding.torch_backend import TorchBackend, load_model
 from core.errors import InputError, MissingError
 from tests.core.embedding.tiny_models import FAMILIES, WIDTH, byte_tokenizer, tiny_spec
 
@@ -183,7 +183,7 @@ def adapters(tiny_folders, tmp_path):
 def test_llm2vec_merges_both_adapters_in_order(tiny_folders, adapters):
     weights = weights_module.find_weights(tiny_spec("llama", tiny_folders["llama"]))
     spec = tiny_spec("llama", tiny_folders["llama"])
-    both = TorchBackend(spec, dataclasses.replace(weights, adapters=tuple(adapters)), "cpu")
+    both = TorchBackend(spec, load_model(spec, dataclasses.replace(weights, adapters=tuple(adapters)), "cpu"))
     encoder = load("llama", tiny_folders["llama"])
     plain = encoder.embed(RECORDS[:4], INSTRUCTION)
     encoder.backend = both
