@@ -82,7 +82,7 @@ def _variants(name: str, value: str, encoder: EncoderSpec, options: Serializatio
                 f"unknown sections {value!r}", f"use without, only, or one section like without:{next(iter(sections))}"
             )
         chosen = [one] if one else list(sections)
-        changes = [{"drop": (s,)} if how == "without" else {"keep": (s,)} for s in chosen]
+        changes: list[dict[str, Any]] = [{"drop": (s,)} if how == "without" else {"keep": (s,)} for s in chosen]
         return [
             Ablation(f"sections={how}:{s}", encoder, replace(options, **change)) for s, change in zip(chosen, changes)
         ]
@@ -91,7 +91,8 @@ def _variants(name: str, value: str, encoder: EncoderSpec, options: Serializatio
             raise InputError(f"unknown look-back {value!r}", f"use {', '.join(LOOKBACKS)}")
         return [Ablation(label, encoder, replace(options, lookback=LOOKBACKS[value]))]
     if name in ("strategy", "profile"):
-        return [Ablation(label, encoder, replace(options, **{name: value}))]
+        change: dict[str, Any] = {name: value}
+        return [Ablation(label, encoder, replace(options, **change))]
     specs = encoder_specs()
     if value not in specs:
         raise InputError(f"there is no encoder named {value!r}", f"choose one of {', '.join(specs)}")

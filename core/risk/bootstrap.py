@@ -136,7 +136,7 @@ def paired_difference(value_a: float, value_b: float, a: np.ndarray, b: np.ndarr
     return PairedDifference(value_a - value_b, float(lower), float(upper), float(p_value))
 
 
-def holm(p_values: Sequence[float]) -> np.ndarray:
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Holm's step-down adjusted p-values (Holm 1979); NaN stays NaN and is not counted."""
     p = np.asarray(p_values, dtype=np.float64)
     adjusted = np.full(len(p), np.nan)

@@ -37,11 +37,11 @@ class Calibrator:
     lower: np.ndarray
     upper: np.ndarray
 
-    def __call__(self, raw: np.ndarray) -> np.ndarray:
+    def __call__(self, raw: np.ndarray | float) -> np.ndarray:
         """Probability for raw log-odds of any shape."""
         return np.interp(raw, self.knots, self.value)
 
-    def interval(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def interval(self, raw: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         """95 % interval of the probability: how sure the *calibration* is.
 
         Percentiles of the probability over patient-level bootstrap refits of the calibrator on the validation data.

@@ -85,8 +85,8 @@ def make_shots(
         for k in shots:
             if not 0 < k <= MAX_K:
                 raise InputError(f"{k} shots are asked for", f"use 1 to {MAX_K}")
-            rows = {name: np.concatenate([parts[name, 1][:k], parts[name, 0][:k]]) for name in ("train", "validation")}
-            out.append(Shots(k, replicate, rows["train"], rows["validation"]))
+            chosen = [np.concatenate([parts[name, 1][:k], parts[name, 0][:k]]) for name in ("train", "validation")]
+            out.append(Shots(k, replicate, chosen[0], chosen[1]))
     return sorted(out, key=lambda shot: (shot.k, shot.replicate))
 
 

@@ -6,6 +6,7 @@ validation split, the final model fitted on train only.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -39,7 +40,7 @@ class Fitted:
         return np.asarray(matrix @ (self.coef / self.scale)).ravel() + self.intercept
 
 
-def max_abs_scale(matrix: np.ndarray) -> np.ndarray:
+def max_abs_scale(matrix: Any) -> np.ndarray:
     """MaxAbsScaler's scale: the largest absolute value of each column, 1 where that is 0."""
     if hasattr(matrix, "tocsr"):
         scale = np.asarray(abs(matrix).max(axis=0).todense(), dtype=np.float64).ravel()
@@ -59,9 +60,9 @@ def check_target(target: np.ndarray, what: str) -> None:
 
 
 def fit_logistic(
-    train: np.ndarray,
+    train: Any,
     train_target: np.ndarray,
-    validation: np.ndarray,
+    validation: Any,
     validation_target: np.ndarray,
     grid: Sequence[float] = PAPER_GRID,
     paper_exact: bool = False,
@@ -103,7 +104,7 @@ def fit_logistic(
     return Fitted(scale, coef, intercept, float(grid[best]), aurocs)
 
 
-def scale_columns(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def scale_columns(matrix: Any, scale: np.ndarray) -> Any:
     """Divide each column by its scale; sparse stays sparse."""
     if hasattr(matrix, "tocsr"):
         return matrix.multiply(1 / scale[None, :]).tocsr()
@@ -111,9 +112,9 @@ def scale_columns(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 
 def fit_head(
-    train: np.ndarray,
+    train: Any,
     train_target: np.ndarray,
-    validation: np.ndarray,
+    validation: Any,
     validation_target: np.ndarray,
     validation_subject: np.ndarray | None = None,
     grid: Sequence[float] = PAPER_GRID,

@@ -205,7 +205,7 @@ def load_head(folder: Path, key: str) -> Head:
     identity = FeatureIdentity.from_dict(card.get("features") or {}, f"the card of {key}")
     d = identity.dimension
     n, k = len(np.atleast_1d(arrays["reference_raw"])), len(np.atleast_1d(arrays["knots"]))
-    shapes = {name: (n if name.startswith("reference") else k,) for name in _ARRAYS}
+    shapes: dict[str, tuple[int, ...]] = {name: (n if name.startswith("reference") else k,) for name in _ARRAYS}
     shapes |= {"scale": (d,), "coef": (d,), "intercept": ()}
     for name, shape in shapes.items():
         if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
@@ -220,7 +220,9 @@ def load_head(folder: Path, key: str) -> Head:
         arrays["coef"],
         float(arrays["intercept"]),
         calibrator,
-        *(arrays[name] for name in ("reference_raw", "reference_target", "reference_cluster")),
+        arrays["reference_raw"],
+        arrays["reference_target"],
+        arrays["reference_cluster"],
         card,
         str(card.get("version", "")),
     )

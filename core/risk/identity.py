@@ -39,7 +39,7 @@ class FeatureIdentity:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "the card") -> "FeatureIdentity":
         """Read what :meth:`to_dict` wrote; :class:`InputError` names what is missing or has the wrong type."""
-        kwargs = {}
+        kwargs: dict[str, Any] = {}
         for field in fields(cls):
             if field.name not in values:
                 raise InputError(f"{where} does not say the {field.name} of the features", "make the file again")

@@ -9,6 +9,7 @@ into their own row space, in which every penalised solution lies (Hastie & Tibsh
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -22,7 +23,7 @@ NEWTON_SIZE = 1200
 
 
 def fit_path(
-    matrix: np.ndarray, target: np.ndarray, grid: Sequence[float] = PAPER_GRID, tol: float = 1e-6
+    matrix: Any, target: np.ndarray, grid: Sequence[float] = PAPER_GRID, tol: float = 1e-6
 ) -> tuple[np.ndarray, np.ndarray]:
     """Solve the logistic regression for each C of the grid.
 
@@ -60,7 +61,7 @@ def fit_path(
 class _LbfgsSolver:
     """Warm-started L-BFGS for data too wide for Hessians, or sparse."""
 
-    def __init__(self, x, y):
+    def __init__(self, x: Any, y: np.ndarray):
         self.x, self.y, self.n = x, y, x.shape[0]
 
     def solve(self, start: np.ndarray, c: float, tol: float) -> np.ndarray:

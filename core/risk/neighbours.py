@@ -93,7 +93,7 @@ def nearest(
 
 def save_pool(pool: NeighbourPool, folder: Path) -> None:
     """Write the pool as float16 beside the heads, atomically."""
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "matrix": pool.matrix.astype(np.float16),
         "subject": pool.subject.astype(np.int64),
         "time": pool.time.astype("datetime64[us]").astype(np.int64),

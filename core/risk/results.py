@@ -21,7 +21,7 @@ from core.risk.bootstrap import (
 from core.risk.cohort import TaskLabels
 from core.risk.metrics import auprc, auroc, brier, calibration_slope_intercept, ece
 from core.risk.subtasks import SUBTASK_BY_KEY
-from core.risk.units import UnitPart, UnitResult
+from core.risk.units import UnitPart, UnitResult, UnitSpec
 
 METRICS = {"auroc": auroc, "auprc": auprc, "brier": brier}
 COLUMNS = (
@@ -223,7 +223,7 @@ def _averaged(unit: UnitResult) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     }
 
 
-def _compare(labels: TaskLabels, a: dict, b: dict, spec, cache: dict) -> list[dict]:
+def _compare(labels: TaskLabels, a: dict, b: dict, spec: UnitSpec, cache: dict) -> list[dict]:
     deltas: dict[str, list[tuple[float, float, np.ndarray, np.ndarray]]] = defaultdict(list)
     n = 0
     for key in a:

@@ -45,14 +45,35 @@ def row_attributes(events: pl.DataFrame, at: datetime) -> RowAttributes:
     """Sex, age band and record length of a subject at a time, from events up to that time."""
     past = events.filter(pl.col("time").is_null() | (pl.col("time") <= at))
     codes = past["code"].to_list()
-    birth = past.filter(pl.col("code").is_in(["MEDS_BIRTH", "SNOMED/3950001"]))["time"].drop_nulls()
-    first = birth[0] if len(birth) else past["time"].drop_nulls().min() if past.height else None
+    births = past.filter(pl.col("code").is_in(["MEDS_BIRTH", "SNOMED/3950001"]))["time"].drop_nulls()
+    dated = births if len(births) else past["time"].drop_nulls()
+    first: datetime | None = dated[0] if len(dated) else None
     age = None if first is None else int((at - first).days / 365.25)
     return RowAttributes(
         next((sex for code in codes if (sex := sex_of(code))), "unknown"),
         "unknown" if age is None else _band(age, AGE_BANDS, " years"),
         _band(past.height, RECORD_LENGTHS, " events"),
     )
+
+
+def attributes_of_rows(dataset: Any, subject: np.ndarray, time: np.ndarray) -> dict[str, list[str]]:
+    """Each of :data:`ATTRIBUTES` for many rows, for :func:`subgroup_table`; one read a subject.
+
+    Args:
+        dataset: an open dataset that holds every subject.
+        subject: int64 ``(n,)``.
+        time: datetime64[us] ``(n,)``.
+    """
+    subject = np.asarray(subject, np.int64)
+    moments = np.asarray(time, "datetime64[us]").astype(datetime)
+    found: list[RowAttributes | None] = [None] * len(subject)
+    order = np.argsort(subject, kind="stable")
+    ids, start = np.unique(subject[order], return_index=True)
+    rows_of = dict(zip(ids.tolist(), np.split(order, start[1:])))
+    for subject_id, events in dataset.iter_events(ids.tolist()):
+        for row in rows_of[subject_id].tolist():
+            found[row] = row_attributes(events, moments[row])
+    return {name: ["unknown" if one is None else one.get(name) for one in found] for name in ATTRIBUTES}
 
 
 def sex_of(code: str) -> str | None:
@@ -122,16 +143,24 @@ def subgroup_table(
     target, probability, subject = np.asarray(target), np.asarray(probability), np.asarray(subject)
     table = []
     for attribute, values in groups.items():
-        values = np.asarray(values)
-        for group in sorted(set(values.tolist()), key=_natural):
-            rows = values == group
+        value_of = np.asarray(values)
+        for group in sorted(set(value_of.tolist()), key=_natural):
+            rows = value_of == group
             table.append(
                 _cell(attribute, group, target[rows], probability[rows], subject[rows], threshold, replicates)
             )
     return table
 
 
-def _cell(attribute, group, target, probability, subject, threshold, replicates) -> SubgroupRow:
+def _cell(
+    attribute: str,
+    group: str,
+    target: np.ndarray,
+    probability: np.ndarray,
+    subject: np.ndarray,
+    threshold: float | None,
+    replicates: int,
+) -> SubgroupRow:
     patients = len(np.unique(subject))
     if patients < MIN_CELL:
         return SubgroupRow(attribute, group, True)

@@ -209,4 +209,4 @@ def train_heads(
 
 def as_datetime(time: np.datetime64) -> datetime:
     """A numpy time as a datetime."""
-    return np.datetime64(time, "us").astype(datetime)
+    return time.astype("datetime64[us]").astype(datetime)

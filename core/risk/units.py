@@ -21,7 +21,7 @@ from core.risk.bootstrap import Resamples, bootstrap_values
 from core.risk.calibration import fit_calibrator, prior_shift
 from core.risk.cohort import Problem, TaskLabels
 from core.risk.fewshot import ALL, Shots
-from core.risk.fit import fit_logistic
+from core.risk.fit import check_target, fit_logistic
 from core.risk.heads import save_arrays
 from core.risk.metrics import log_odds
 
@@ -115,8 +115,6 @@ def _subtask(
     train, validation, held = (
         np.flatnonzero((labels.split == split) & has) for split in ("train", "tuning", "held_out")
     )
-    from core.risk.fit import check_target
-
     check_target(target[held], "the held_out split")
     resamples = Resamples(labels.subject[held], spec.replicates, spec.seed)
     draws = [Shots(ALL, 0, train, validation)] if spec.k == ALL else [s for s in shots if s.k == spec.k]
@@ -207,7 +205,10 @@ def load_unit(spec: UnitSpec, path: Path) -> UnitResult | None:
                 UnitPart(
                     entry["key"],
                     entry["replicate"],
-                    *(archive[f"{i}.{name}"] for name in ("rows", "probability", "calibrated", "boot")),
+                    archive[f"{i}.rows"],
+                    archive[f"{i}.probability"],
+                    archive[f"{i}.calibrated"],
+                    archive[f"{i}.boot"],
                     entry["chosen"],
                 )
                 for i, entry in enumerate(about["parts"])
