@@ -13,7 +13,7 @@ from core.ehr.demo.person import YEAR, Draw, Person
 
 MIMICS = 0.03
 """Probability, for each of the four, to have its signs without it."""
-SILENT = 0.17
+SILENT = {"pancan": 0.15, "celiac": 0.17, "lupus": 0.27, "infarction": 0.22}
 """Share of diagnoses without signs before them."""
 OTHER_REASONS = ("pneumonia", "urinary", "cellulitis", "diverticulitis", "rib_fracture", "bleeding")
 
@@ -45,7 +45,7 @@ def _probabilities(person: Person, at: datetime) -> dict[str, float]:
 def draw_arcs(person: Person, draw: Draw) -> list[tuple[datetime, str]]:
     """Draw first diagnoses into ``person``; return the admissions (time, reason) that come before them.
 
-    One in six diagnoses comes without signs before it, and some people have the signs and never the diagnosis.
+    Some diagnoses come without signs before them, and some people have the signs and never the diagnosis.
     """
     admissions: list[tuple[datetime, str]] = []
     middle = person.start + (person.end - person.start) / 2
@@ -58,7 +58,7 @@ def draw_arcs(person: Person, draw: Draw) -> list[tuple[datetime, str]]:
         before = onset - draw.days(25, 300)
         if ill:
             person.onset[condition] = person.diagnosed[condition] = onset
-        if (ill and draw.chance(1 - SILENT)) or (mimic and not ill):
+        if (ill and draw.chance(1 - SILENT[condition])) or (mimic and not ill):
             person.suspected[condition] = onset
             if draw.chance(0.95):
                 admissions.append((before, draw.choice(PRODROMAL_REASONS[condition])))

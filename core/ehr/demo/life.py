@@ -93,7 +93,7 @@ def _stays(life: Life, encounters: Encounters, planned: list[tuple[datetime, str
 def _notice_silent_disease(person: Person, discharge: datetime, encounters: Encounters, draw: Draw) -> None:
     """Undiagnosed hypertension and hyperlipidemia are often found in the year after a stay."""
     for condition in ("hypertension", "hyperlipidemia"):
-        if person.has(condition, discharge) and not person.known(condition, discharge) and draw.chance(0.75):
+        if person.has(condition, discharge) and not person.known(condition, discharge) and draw.chance(0.88):
             found = discharge + draw.days(20, 330)
             if found < person.diagnosed[condition]:
                 person.diagnosed[condition] = found
