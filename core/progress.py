@@ -21,7 +21,8 @@ def silent(done: int, total: int, note: str = "") -> None:
 @contextmanager
 def terminal_bar(description: str, unit: str = "it") -> Iterator[Progress]:
     """Yield a progress callback that draws a bar on stderr when that is a terminal."""
-    with tqdm(desc=description, unit=unit, file=sys.stderr, disable=None, dynamic_ncols=True) as bar:
+    scale = unit == "B"  # bytes as MB and GB
+    with tqdm(desc=description, unit=unit, unit_scale=scale, file=sys.stderr, disable=None, dynamic_ncols=True) as bar:
 
         def show(done: int, total: int, note: str = "") -> None:
             bar.total = total or None

@@ -35,6 +35,7 @@ _REQUIRED = ("patient_id", "start", "code")
 _OPTIONAL = ("end", "value", "unit", "visit_id", "omop_table")
 _SPLITS = {"train": "train", "val": "tuning", "test": "held_out", "tuning": "tuning", "held_out": "held_out"}
 _BYTES_PER_ROW = 60
+NO_DESCRIPTIONS = "without a CONCEPT.csv (--concepts) codes have no descriptions, and these are what the model reads"
 SHOTS_FILES = ("all_shots_data.json", "few_shots_data.json", "long_shots_data.json")
 _FINDING_BITS = 14
 
@@ -60,7 +61,7 @@ def import_ehrshot(
     vocabulary_source = _concepts(root, concepts)
     concept_tables = concept_files(vocabulary_source) if vocabulary_source else []
     file = table_file(events_path)
-    notes = []
+    notes = [] if vocabulary_source else [NO_DESCRIPTIONS]
     if not events_path.name.endswith(".gz") and not check_not_cut(events_path, events_path.name):
         notes.append(f"{events_path.name} does not end with a line break; if it was cut, copy it again")
     rejected: Counter[str] = Counter()
@@ -82,7 +83,7 @@ def import_ehrshot(
         labels_rejected: Counter[str] = Counter()
         notes += _import_splits(root, folder, subjects)
         labels = _import_labels(root, folder, subjects, labels_rejected)
-        computed, missing, label_notes = add_labels(folder, labels, progress)
+        computed, missing, label_notes = add_labels(folder, labels, lambda note: progress(file.size, file.size, note))
         if computed:
             notes.append(f"the release has no labels for {', '.join(computed)}: computed by the EHRSHOT definitions")
         write_dataset_json(folder, dest.name, "import-ehrshot", created_at=created_now())
@@ -150,7 +151,7 @@ def _import_events(
             read += batch.height
             frame = batch.rename({"patient_id": "subject_id", "omop_table": "table"})
             writer.add(typed_events(frame, rejected, repaired))
-        written = writer.finish(progress)
+        written = writer.finish(lambda note: progress(file.size, file.size, note))
     if not written.events:
         raise InputError(
             f"{file.name} holds no usable row"

@@ -7,6 +7,7 @@ events are spilled into buckets by subject, and each bucket is sorted and writte
 """
 
 import shutil
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,6 @@ import polars as pl
 import pyarrow as pa
 
 from core.ehr.meds_layout import EVENT_SCHEMA, SHARD_ROWS, write_events
-from core.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,17 @@ class EventWriter:
         if self._pending_rows >= SHARD_ROWS:
             self._write_pending(last=False)
 
-    def finish(self, progress: Progress = silent) -> Written:
-        """Write what is left, and say what was written."""
+    def finish(self, say: Callable[[str], None] = lambda note: None) -> Written:
+        """Write what is left, and return what was written.
+
+        Args:
+            say: called with what is being done.
+        """
         if self._grouped and self._pending:
             self._write_pending(last=True)
         self._wait()
         if not self._grouped:
-            self._write_buckets(progress)
+            self._write_buckets(say)
         none = pl.DataFrame(schema={"code": pl.String, "n": pl.UInt32})
         counts = pl.concat([none, *self._counts]).group_by("code").agg(pl.col("n").sum()).sort("code")
         subjects = pl.concat([pl.Series("subject_id", [], dtype=pl.Int64), *self._closed]).sort()
@@ -156,17 +160,16 @@ class EventWriter:
     def _bucket_path(self, number: int) -> Path:
         return self._spill / f"{number}.arrow"
 
-    def _write_buckets(self, progress: Progress) -> None:
+    def _write_buckets(self, say: Callable[[str], None]) -> None:
         numbers = sorted(self._buckets)
         for writer in self._buckets.values():
             writer.close()
         for done, number in enumerate(numbers):
-            progress(done, len(numbers), "sorting and writing")
+            say(f"sorting and writing, file {done + 1} of {len(numbers)}")
             events = pl.read_ipc(self._bucket_path(number))
             self._bucket_path(number).unlink()
             self._submit(events, events["subject_id"].unique())
         self._wait()
-        progress(len(numbers), len(numbers), "sorting and writing")
 
 
 def bucket_of(subject_ids: np.ndarray, buckets: int) -> np.ndarray:

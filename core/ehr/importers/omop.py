@@ -112,7 +112,7 @@ def _import(
                 events = death_events(batch, concepts, persons, rejected, repaired)
                 kept += events.height
                 writer.add(events)
-        written = writer.finish(progress)
+        written = writer.finish(meter.say)
     if not written.events:
         raise InputError("no row of the OMOP tables could be used", "check that PERSON and CONCEPT belong to the data")
     codes = _codes(written.counts["code"].to_list(), vocabulary)
@@ -120,7 +120,7 @@ def _import(
     write_splits(folder, assign_splits(written.subjects))
     synthetic = _is_synthetic(tables.get("cdm_source", []))
     write_dataset_json(folder, dest.name, "import-omop", synthetic=synthetic, created_at=created_now())
-    labels, missing, label_notes = add_labels(folder, (), progress)
+    labels, missing, label_notes = add_labels(folder, (), meter.say)
     known = Vocabulary({code: "" for code in codes.filter(pl.col("description").is_not_null())["code"].to_list()})
     absent = [table.name for table in EVENT_TABLES if table.name not in tables]
     return ImportReport(
@@ -160,6 +160,10 @@ class _Meter:
             lambda at: self._progress(min(start + at, self._total), self._total, file.name),
         )
         self._done = start + file.size
+
+    def say(self, note: str) -> None:
+        """Say what is being done once all is read."""
+        self._progress(self._total, self._total, note)
 
 
 def _visit_concepts(tables: dict[str, list[TableFile]]) -> pl.DataFrame:
