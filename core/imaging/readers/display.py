@@ -7,6 +7,7 @@ import numpy as np
 from core.errors import InputError
 from core.imaging.readers.image import Window
 
+_BLOCK = 4_000_000
 Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 
 
@@ -32,7 +33,12 @@ def scale(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """low..high to 0..255, clipped, rounded; an even picture at or below ``low`` becomes black."""
     if not high > low:
         return np.where(values > low, 255, 0).astype(np.uint8)
-    return (np.clip((values.astype(np.float64) - low) / (high - low), 0, 1) * 255 + 0.5).astype(np.uint8)
+    shown = np.empty(values.shape, np.uint8)
+    rows = max(1, _BLOCK // max(1, values[0].size)) if values.ndim > 1 else max(1, len(values))
+    for start in range(0, len(values), rows):  # in blocks, as double precision of a whole large picture is much memory
+        block = values[start : start + rows].astype(np.float64)
+        shown[start : start + rows] = (np.clip((block - low) / (high - low), 0, 1) * 255 + 0.5).astype(np.uint8)
+    return shown
 
 
 def window(values: np.ndarray, centre: float, width: float, function: Function = "LINEAR") -> np.ndarray:

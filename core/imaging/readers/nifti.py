@@ -104,11 +104,11 @@ class _Bounded:
     def __exit__(self, *_: object) -> None:
         self._rest.release()
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes | bytearray:
         """Exactly ``size`` bytes, or fewer at the end."""
         if self._plain is not None:
             return self._plain.read(size)
-        parts, missing = [], size
+        read, missing = bytearray(), size
         while missing > 0:
             if self._unpacker.eof:
                 if self._rest[:2] != b"\x1f\x8b":
@@ -117,14 +117,14 @@ class _Bounded:
             part = self._unpacker.decompress(self._rest[:_CHUNK], min(missing, _CHUNK))
             used = len(self._rest[:_CHUNK]) - len(self._unpacker.unconsumed_tail) - len(self._unpacker.unused_data)
             self._rest = self._rest[used:]
-            parts.append(part)
+            read += part
             missing -= len(part)
             self._total += len(part)
             if self._total > MAX_VOLUME_BYTES:
                 raise InputError(f"the file unpacks to more than {MAX_VOLUME_BYTES // 10**6} MB", "crop it first")
             if not part and not used:
                 break
-        return b"".join(parts)
+        return bytes(read) if size <= _CHUNK else read
 
     def skip(self, size: int) -> None:
         """Move on without keeping anything."""

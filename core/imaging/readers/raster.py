@@ -14,6 +14,8 @@ from core.imaging.readers.limits import MAX_FRAMES, check_pixel_count
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our own sentence says what is wrong
 
+MAX_SCANS = 200
+"""Scans of a progressive JPEG; usual are 10. Each is a pass over all pixels, so thousands would hang us."""
 _BROKEN = "export it again from where it came from"
 
 
@@ -30,6 +32,8 @@ def read_raster(data: bytes, sha256: str, found: str, choices: Choices) -> Medic
         InputError: broken, too large, of an unknown kind, or without that frame.
     """
     notes: list[str] = []
+    if found == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS:
+        raise InputError("the JPEG file has far too many scans", "save it again as an ordinary JPEG")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

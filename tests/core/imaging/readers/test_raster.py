@@ -207,6 +207,22 @@ def test_what_is_no_picture_is_named(data, words):
         read_image(data)
 
 
+def test_a_jpeg_of_endless_scans():
+    data = encode(GREY8, "JPEG", progressive=True)
+    at = data.index(b"\xff\xda")
+    with pytest.raises(InputError, match="scans"):
+        read_image(data[:at] + data[at:-2] * 300)
+
+
+def test_large_pictures_are_scaled_in_blocks(monkeypatch):
+    from core.imaging.readers import display
+
+    values = RNG.uniform(0, 1000, (37, 11)).astype(np.float32)
+    whole = display.scale(values, 100, 900)
+    monkeypatch.setattr(display, "_BLOCK", 50)
+    np.testing.assert_array_equal(display.scale(values, 100, 900), whole)
+
+
 def test_the_upload_limit(monkeypatch):
     from core.imaging.readers import limits
 
