@@ -139,9 +139,10 @@ class Dataset:
         if not files:
             have = ", ".join(self.tasks()) or "none"
             raise InputError(f"{self.name} has no labels for {task_id}", f"use a task that it has: {have}")
-        return pl.concat([_read_labels(path) for path in files]).sort(
-            "subject_id", "prediction_time", maintain_order=True
-        )
+        parts = [_read_labels(path) for path in files]
+        if len({part.schema["value"] for part in parts}) > 1:
+            raise InputError(f"the label files of {task_id} hold values of different types", "give all files one type")
+        return pl.concat(parts).sort("subject_id", "prediction_time", maintain_order=True)
 
     def splits(self) -> pl.DataFrame:
         """Split of each subject: ``subject_id``, ``split`` (train, tuning, held_out); empty when there are none."""

@@ -205,6 +205,16 @@ def test_labels_of_every_type_and_layout_are_read(meds_folder, two_subjects):
         dataset.labels("guo_los")
 
 
+def test_label_files_of_two_types_are_an_error(meds_folder, two_subjects):
+    folder = meds_folder(a=two_subjects)
+    (folder / "labels" / "t").mkdir(parents=True)
+    frame = pl.DataFrame({"subject_id": [7], "prediction_time": [datetime(2010, 1, 1)]})
+    frame.with_columns(boolean_value=pl.lit(True)).write_parquet(folder / "labels" / "t" / "0.parquet")
+    frame.with_columns(integer_value=pl.lit(1)).write_parquet(folder / "labels" / "t" / "1.parquet")
+    with pytest.raises(InputError, match="values of different types"):
+        open_dataset(folder).labels("t")
+
+
 def test_a_label_file_of_another_shape_is_an_error(meds_folder, two_subjects):
     folder = meds_folder(a=two_subjects)
     (folder / "labels").mkdir()
