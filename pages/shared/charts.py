@@ -63,6 +63,7 @@ def style(chart: go.Figure, height: int, legend: bool = False) -> go.Figure:
         hoverlabel={"font": {"family": _FONT, "size": 13}, "align": "left", "namelength": -1},
         dragmode="zoom",
         colorway=list(CATEGORICAL),
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": SLATE, "activecolor": BLUE},
     )
     chart.update_xaxes(
         gridcolor=LINE, zeroline=False, linecolor=LINE, ticks="outside", tickcolor=LINE, automargin=True

@@ -11,6 +11,7 @@ import streamlit as st
 
 from core.ehr.escape import escape_markdown
 from core.errors import ChartlightError
+from pages.shared import dates
 
 log = logging.getLogger("chartlight")
 P = ParamSpec("P")
@@ -19,8 +20,8 @@ R = TypeVar("R")
 
 def show(error: ChartlightError) -> None:
     """Show a mendable error: what is wrong, and below it how to fix it."""
-    what = error.what[:1].upper() + error.what[1:]
-    fix = error.fix[:1].upper() + error.fix[1:]
+    what = dates.clear(error.what[:1].upper() + error.what[1:])
+    fix = dates.clear(error.fix[:1].upper() + error.fix[1:])
     with st.container(border=True):
         st.markdown(f":material/error: **{plain(what)}**")
         st.markdown(f"{plain(fix)}.")

@@ -14,10 +14,9 @@ from core.ehr.store import Dataset
 from core.errors import InputError
 from core.privacy import load_key, pseudonym
 from core.settings import get_settings
-from pages.shared import audience, resources, url
+from pages.shared import audience, dates, resources, url
 
 _STATE = "_selection"
-_RELATIVE = "_relative_times"
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def current() -> Selection:
     if kept is None or kept.dataset != name:
         kept = Selection(name)
     if url.read("times") == "relative":
-        st.session_state[_RELATIVE] = True
+        dates.hide(True)
     subject = url.read("subject")
     if subject:
         if not subject.isdecimal():
@@ -101,7 +100,7 @@ def write_address(chosen: Selection, clock: Clock | None = None) -> None:
 
 def relative_times() -> bool:
     """Return whether calendar dates are hidden in this session."""
-    return audience.on() or bool(st.session_state.get(_RELATIVE, False))
+    return dates.hidden()
 
 
 def side_bar() -> None:
@@ -113,7 +112,7 @@ def side_bar() -> None:
         choose_dataset(st.session_state["choose-dataset"])
 
     def change_times() -> None:
-        st.session_state[_RELATIVE] = st.session_state["choose-relative"]
+        dates.hide(st.session_state["choose-relative"])
 
     with st.sidebar:
         if len(folders) > 1:

@@ -70,7 +70,7 @@ def test_timeline_click_shows_source_rows(hostile: App, page: Page):
     go(page, f"{hostile.url}/patients?subject={cohort.RICH}&tab=Timeline")
     page.wait_for_selector(".stPlotlyChart .scatterlayer .point")
     page.locator(".stPlotlyChart .scatterlayer .trace:has(.point) .point").last.click(force=True)
-    expect(page.get_by_text("source rows")).to_be_visible()
+    expect(page.get_by_text("source row")).to_be_visible()
 
 
 def test_keyboard_reaches_the_navigation(hostile: App, page: Page):

@@ -28,7 +28,7 @@ SPLITS = {"train": "Train", "tuning": "Tuning", "held_out": "Held out"}
 
 def header(dataset: Dataset, title: str = "Patients") -> None:
     """Draw the title of a page that lists patients, and what the dataset is."""
-    kind = "synthetic" if dataset.synthetic else "as the dataset declares: not synthetic"
+    kind = "synthetic" if dataset.synthetic else "not marked as synthetic"
     layout.header(
         title, f"{plain(dataset.name)} · {dataset.n_subjects:,} subjects · {dataset.n_events:,} events · {kind}"
     )

@@ -47,7 +47,13 @@ def show(patient: "Patient") -> None:
         empty.show("No row fits", "Loosen the search or the domains.", icon="search_off", key="events")
         return
     sources.draw(
-        rows, patient.dataset.vocabulary, patient.clock, patient.at, key="event-table", height=560, alt="Source rows"
+        rows,
+        patient.dataset.vocabulary,
+        patient.clock,
+        patient.at,
+        key="event-table",
+        rows_shown=17,
+        alt="Source rows",
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"{rows.height:,} of {patient.events.height:,} rows")

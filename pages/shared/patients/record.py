@@ -6,9 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from core.ehr.budget import TokenCount, count_tokens
-from core.ehr.leakage import find_leaks
+from core.ehr.leakage import RULES, find_leaks
 from core.ehr.markdown import serialize
 from core.ehr.record import HEADER, Record
+from core.ehr.tasks import TASK_BY_ID
 from core.settings import get_settings
 from pages.shared import downloads, empty, resources, selection, url
 from pages.shared.errors import plain
@@ -75,12 +76,11 @@ def _summary(patient: "Patient", record: Record, tokens: TokenCount | None) -> N
 
 def _leaks(patient: "Patient", record: Record) -> None:
     tasks = next((time.tasks for time in patient.times if time.time == patient.at), ())
-    found = []
+    found: dict[tuple[str, str, tuple[int, ...]], list[str]] = {}
     for task in tasks or (None,):
-        found += [
-            (task, finding)
-            for finding in find_leaks(patient.events, patient.at, record, task, patient.dataset.vocabulary)
-        ]
+        for finding in find_leaks(patient.events, patient.at, record, task, patient.dataset.vocabulary):
+            key = (finding.rule, finding.message, finding.rows)
+            found.setdefault(key, []).append(TASK_BY_ID[task].name if task in TASK_BY_ID else task or "")
     if not found:
         st.badge(
             "No leak found",
@@ -90,11 +90,20 @@ def _leaks(patient: "Patient", record: Record) -> None:
             "of the tasks that have a label now.",
         )
         return
-    with st.popover(f"{len(found)} possible leaks", icon=":material/warning:", width="content"):
-        for task, finding in found[:50]:
-            where = f" ({task})" if task else ""
-            st.markdown(f"**{plain(finding.rule)}**{plain(where)}  \n{plain(patient.clock.text(finding.message))}")
-            st.caption(f"rows {', '.join(map(str, finding.rows[:12]))}{' …' if len(finding.rows) > 12 else ''}")
+    name = "1 possible leak" if len(found) == 1 else f"{len(found)} possible leaks"
+    with st.popover(name, icon=":material/warning:", width="content"):
+        for (rule, message, rows), names in list(found.items())[:50]:
+            about = f" · {', '.join(filter(None, names))}" if any(names) else ""
+            st.markdown(
+                f"**{plain(_sentence(RULES.get(rule, rule)))}**  \n{plain(_sentence(patient.clock.text(message)))}"
+            )
+            st.caption(
+                f"{plain(rule + about)} · rows {', '.join(map(str, rows[:12]))}{' …' if len(rows) > 12 else ''}"
+            )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _download(patient: "Patient", record: Record) -> None:
@@ -134,7 +143,8 @@ def _read(patient: "Patient", record: Record, tokens: TokenCount | None) -> None
     with body:
         if words:
             lines = [line for line in lines if words.lower() in display.visible(line.text, patient.clock).lower()]
-            st.caption(f"{len(lines):,} lines have “{plain(words)}”" if lines else "")
+            count = "1 line has" if len(lines) == 1 else f"{len(lines):,} lines have"
+            st.caption(f"{count} “{plain(words)}”" if lines else "")
             if not lines:
                 empty.show(
                     "Not in this text", "The words may stand in another section.", icon="search_off", key="find"

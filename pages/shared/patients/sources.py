@@ -48,7 +48,13 @@ def table(rows: pl.DataFrame, vocabulary: Vocabulary, clock: Clock, at: datetime
 
 
 def draw(
-    rows: pl.DataFrame, vocabulary: Vocabulary, clock: Clock, at: datetime, key: str, height: int = 0, alt: str = ""
+    rows: pl.DataFrame,
+    vocabulary: Vocabulary,
+    clock: Clock,
+    at: datetime,
+    key: str,
+    rows_shown: int = 14,
+    alt: str = "",
 ) -> None:
     """Draw events as a table; the column on what is after the as-of time is left out where nothing is."""
     frame = table(rows, vocabulary, clock, at)
@@ -58,7 +64,7 @@ def draw(
         hide_index=True,
         key=key,
         row_height=ROW_HEIGHT,
-        height=height or min(len(frame), 14) * ROW_HEIGHT + 38,
+        height=min(len(frame), rows_shown) * ROW_HEIGHT + 38,
         column_config={
             "Row": st.column_config.NumberColumn(width=50, help="Position in the subject's record."),
             "Time": st.column_config.TextColumn(width=130),

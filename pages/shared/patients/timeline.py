@@ -148,7 +148,8 @@ def draw(
         text=f"as of {clock.show(at)}",
         font={"color": charts.VERMILLION, "size": 12},
     )
-    chart.update_layout(margin={"t": 30}, clickmode="event+select", hovermode="closest")
+    chart.update_traces(unselected={"marker": {"opacity": 0.4}}, selector={"mode": "markers"})
+    chart.update_layout(margin={"t": 44}, clickmode="event+select", hovermode="closest")
     return chart
 
 
@@ -233,7 +234,8 @@ def _sources(patient: "Patient", marks: pl.DataFrame, state: Any) -> None:
         return
     rows = picked.explode("rows")["rows"].to_list()
     days = ", ".join(sorted({patient.clock.day(day) for day in picked["day"]})[:4])
-    st.markdown(f"**{len(rows):,} source rows** · {plain(days)}")
+    count = "1 source row" if len(rows) == 1 else f"{len(rows):,} source rows"
+    st.markdown(f"**{count}** · {plain(days)}")
     sources.draw(
         sources.of_lines(patient.events, rows),
         patient.dataset.vocabulary,
