@@ -30,6 +30,7 @@ from core.ehr.tables import MALFORMED, TableFile, check_not_cut, table_file
 from core.ehr.vocabulary import Vocabulary, coverage
 from core.errors import InputError
 from core.progress import Progress, silent
+from core.settings import get_settings
 
 _REQUIRED = ("patient_id", "start", "code")
 _OPTIONAL = ("end", "value", "unit", "visit_id", "omop_table")
@@ -49,7 +50,7 @@ def import_ehrshot(
         source: the release's folder (EHRSHOT_ASSETS), or a folder that holds it.
         dest: the dataset to write; one that Chartlight wrote there before is replaced.
         concepts: an Athena CONCEPT.csv, or the folder that holds it, to describe the codes; the default is a
-            CONCEPT.csv in the source folder.
+            CONCEPT.csv in the source folder, then the setting ``CHARTLIGHT_CONCEPTS``.
         progress: called with bytes read.
 
     Raises:
@@ -59,7 +60,8 @@ def import_ehrshot(
     root, events_path = find_release(Path(source).expanduser())
     dest = Path(dest).expanduser()
     vocabulary_source = _concepts(root, concepts)
-    concept_tables = concept_files(vocabulary_source) if vocabulary_source else []
+    if vocabulary_source is not None:
+        concept_files(vocabulary_source)  # a wrong path is known before the work
     file = table_file(events_path)
     notes = [] if vocabulary_source else [NO_DESCRIPTIONS]
     if not events_path.name.endswith(".gz") and not check_not_cut(events_path, events_path.name):
@@ -69,16 +71,7 @@ def import_ehrshot(
     with new_dataset(dest) as folder:
         rows, written = _import_events(file, folder, rejected, repaired, progress)
         counts, subjects = written.counts, written.subjects
-        codes = (
-            describe_codes(
-                counts["code"].to_list(),
-                concept_tables,
-                sibling_table(vocabulary_source, "concept_relationship"),
-                sibling_table(vocabulary_source, "concept_ancestor"),
-            )
-            if vocabulary_source
-            else counts.select("code")
-        )
+        codes = _describe(counts["code"].to_list(), vocabulary_source)
         write_codes(folder, codes)
         labels_rejected: Counter[str] = Counter()
         notes += _import_splits(root, folder, subjects)
@@ -87,10 +80,7 @@ def import_ehrshot(
         if computed:
             notes.append(f"the release has no labels for {', '.join(computed)}: computed by the EHRSHOT definitions")
         write_dataset_json(folder, dest.name, "import-ehrshot", created_at=created_now())
-        described = (
-            codes.filter(pl.col("description").is_not_null()) if "description" in codes.columns else codes.head(0)
-        )
-        known = Vocabulary({code: "" for code in described["code"].to_list()})
+        described = codes.drop_nulls("description")["code"].to_list()
         report = ImportReport(
             dest=dest,
             subjects=len(subjects),
@@ -99,7 +89,7 @@ def import_ehrshot(
             rejected=dict(rejected),
             repaired=dict(repaired),
             events=written.events,
-            coverage=coverage(counts, known),
+            coverage=coverage(counts, Vocabulary(dict.fromkeys(described, ""))),
             labels=labels | computed,
             labels_rejected=dict(labels_rejected),
             tasks_missing=missing,
@@ -118,12 +108,10 @@ def find_release(source: Path) -> tuple[Path, Path]:
     """
     if not source.exists():
         raise InputError(f"there is no {source}", "give the folder of the EHRSHOT release")
-    roots = [source, source / "EHRSHOT_ASSETS", source.parent] if source.is_dir() else []
-    if source.is_dir() and source.name == "data":
-        roots.append(source.parent)
+    roots = [source.parent] if source.name == "data" else [source, source / "EHRSHOT_ASSETS"]
     for root in roots:
         for name in ("data/ehrshot.csv", "data/ehrshot.csv.gz", "ehrshot.csv"):
-            if (root / name).is_file() and (root != source.parent or source.name == "data"):
+            if (root / name).is_file():
                 return root, root / name
     raise InputError(
         f"{source} holds no data/ehrshot.csv",
@@ -134,7 +122,16 @@ def find_release(source: Path) -> tuple[Path, Path]:
 def _concepts(root: Path, concepts: str | Path | None) -> Path | None:
     if concepts is not None:
         return Path(concepts).expanduser()
-    return next((root / name for name in ("CONCEPT.csv", "concept.csv") if (root / name).is_file()), None)
+    beside = (root / name for name in ("CONCEPT.csv", "concept.csv"))
+    return next((path for path in beside if path.is_file()), get_settings().concepts)
+
+
+def _describe(codes: list[str], concepts: Path | None) -> pl.DataFrame:
+    """The rows of ``codes.parquet``."""
+    if concepts is None:
+        return pl.DataFrame({"code": codes, "description": pl.Series([None] * len(codes), dtype=pl.String)})
+    relationships, ancestors = (sibling_table(concepts, f"concept_{name}") for name in ("relationship", "ancestor"))
+    return describe_codes(codes, concept_files(concepts), relationships, ancestors)
 
 
 def _import_events(

@@ -35,6 +35,7 @@ from core.ehr.tables import MALFORMED, TableFile
 from core.ehr.vocabulary import Vocabulary, coverage
 from core.errors import InputError
 from core.progress import Progress, silent
+from core.settings import get_settings
 
 _BYTES_PER_ROW = 110
 _SPLIT_SHARES = (70, 15, 15)
@@ -48,7 +49,8 @@ def import_omop(
     Args:
         source: a folder or a zip of tables, CSV (comma or tab) or Parquet, names in any case.
         dest: the dataset to write; one that Chartlight wrote there before is replaced.
-        concepts: an Athena CONCEPT.csv or its folder, where the source holds no CONCEPT table.
+        concepts: an Athena CONCEPT.csv or its folder, instead of the source's CONCEPT table; where it holds none the
+            default is the setting ``CHARTLIGHT_CONCEPTS``.
         progress: called with bytes read.
 
     Raises:
@@ -64,6 +66,8 @@ def import_omop(
                 f"{source.name} holds no PERSON table", "give the folder or zip of OMOP CDM tables, with PERSON.csv"
             )
         vocabulary = {name: tables.get(name, []) for name in ("concept", "concept_relationship", "concept_ancestor")}
+        if concepts is None and not vocabulary["concept"]:
+            concepts = get_settings().concepts
         if concepts is not None:
             vocabulary["concept"] = concept_files(concepts)
             for name in ("concept_relationship", "concept_ancestor"):
