@@ -24,6 +24,11 @@ def concept_batches(files: Sequence[TableFile]) -> Iterator[pl.DataFrame]:
             )
 
 
+def all_concepts(files: Sequence[TableFile]) -> pl.DataFrame:
+    """Every concept: ``concept_id``, ``code``, ``name``."""
+    return pl.concat([_NO_CONCEPTS, *concept_batches(files)])
+
+
 def concepts_by_code(files: Sequence[TableFile], codes: Collection[str] | None = None) -> pl.DataFrame:
     """Concepts with these codes (all when None), the first of each code: ``concept_id``, ``code``, ``name``."""
     wanted = pl.Series("code", list(codes), dtype=pl.String).unique() if codes is not None else None
@@ -32,15 +37,6 @@ def concepts_by_code(files: Sequence[TableFile], codes: Collection[str] | None =
         for batch in concept_batches(files)
     ]
     return pl.concat(parts or [_NO_CONCEPTS]).unique("code", keep="first", maintain_order=True)
-
-
-def concepts_by_id(files: Sequence[TableFile], ids: pl.Series | None = None) -> pl.DataFrame:
-    """Concepts with these ids (all when None): ``concept_id``, ``code``, ``name``."""
-    parts = [
-        batch.filter(pl.col("concept_id").is_not_null() if ids is None else pl.col("concept_id").is_in(ids.implode()))
-        for batch in concept_batches(files)
-    ]
-    return pl.concat(parts or [_NO_CONCEPTS]).drop_nulls(["concept_id", "code"]).unique("concept_id", keep="first")
 
 
 def concept_files(path: str | Path) -> list[TableFile]:

@@ -162,7 +162,10 @@ def _import_splits(root: Path, folder: Path, subjects: pl.Series) -> list[str]:
     path = root / "splits" / "person_id_map.csv"
     if not path.is_file():
         return ["the release has no splits/person_id_map.csv, so the dataset has no splits"]
-    frame = pl.concat(list(table_file(path).batches(("split", "omop_person_id"))))
+    batches = list(table_file(path).batches(("split", "omop_person_id")))
+    if not batches:
+        return [f"{path.name} is empty, so the dataset has no splits"]
+    frame = pl.concat(batches)
     splits = pl.DataFrame(
         {
             "subject_id": parse_integers(frame["omop_person_id"]),

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from core.ehr.concepts import concept_batches, concept_files, describe_codes, sibling_table
+from core.ehr.concepts import all_concepts, concept_files, describe_codes, sibling_table
 from core.ehr.importers.cells import parse_integers
 from core.ehr.importers.event_writer import EventWriter, bucket_of
 from core.ehr.importers.labelling import add_labels
@@ -93,7 +93,7 @@ def _import(
     repaired: Counter[str],
     progress: Progress,
 ) -> ImportReport:
-    concepts = ConceptMap(pl.concat(list(concept_batches(vocabulary["concept"]))))
+    concepts = ConceptMap(all_concepts(vocabulary["concept"]))
     names = ("person", "death", *(table.name for table in EVENT_TABLES))
     total = sum(file.size for name in names for file in tables.get(name, []))
     meter = _Meter(total, progress)

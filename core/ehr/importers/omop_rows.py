@@ -8,6 +8,7 @@ import polars as pl
 from core.ehr.importers.cells import BAD_TIME, NO_SUBJECT, parse_integers, parse_times, typed_events
 from core.ehr.importers.omop_tables import BIRTH_CODE, BUILT_IN_CONCEPTS, EventTable
 from core.ehr.tables import TableFile
+from core.errors import InputError
 
 NO_CONCEPT = "concept id is 0 or missing, and so is the source concept"
 UNKNOWN_CONCEPT = "concept id is not in CONCEPT"
@@ -55,6 +56,8 @@ def person_events(
         "ethnicity_concept_id",
     )  # fmt: skip
     batches = [batch for file in files for batch in file.batches(("person_id",), optional, rejected)]
+    if not batches:
+        raise InputError("the PERSON table has no rows", "give the PERSON table of the data")
     table = pl.concat(batches, how="vertical_relaxed")
     parts = [parse_integers(table[f"{part}_of_birth"]) for part in ("year", "month", "day")]
     by_parts = pl.DataFrame(parts).select(

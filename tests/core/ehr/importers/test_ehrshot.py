@@ -151,6 +151,22 @@ def test_a_file_without_final_line_break_gets_a_note(release, tmp_path):
     assert any("does not end with a line break" in note for note in report.notes)
 
 
+def test_empty_splits_and_labels_are_no_trouble(release, tmp_path):
+    root = release(guo_los="patient_id,prediction_time,label_type,value\n")
+    (root / "splits" / "person_id_map.csv").write_text("split,omop_person_id\n")
+    report = import_ehrshot(root, tmp_path / "ds")
+    assert any("no splits" in note for note in report.notes)
+    assert report.labels["guo_los"] == 0
+
+
+def test_a_subject_in_two_splits_is_an_error(release, tmp_path):
+    root = release()
+    (root / "splits" / "person_id_map.csv").write_text("split,omop_person_id\ntrain,5\ntest,5\n")
+    with pytest.raises(InputError, match="puts subject 5 in two splits"):
+        import_ehrshot(root, tmp_path / "ds")
+    assert not (tmp_path / "ds").exists()
+
+
 def test_a_cut_gzip_is_an_error(release, tmp_path):
     root = release()
     path = root / "data" / "ehrshot.csv"

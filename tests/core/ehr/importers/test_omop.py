@@ -278,6 +278,17 @@ def twice(folder: Path) -> Path:
     return folder
 
 
+def empty_person(folder: Path) -> Path:
+    (folder / "PERSON.csv").write_text("person_id,gender_concept_id\n")
+    return folder
+
+
+def nothing_known(folder: Path) -> Path:
+    (folder / "CONCEPT.csv").write_text("concept_id,concept_name,vocabulary_id,concept_code\n")
+    (folder / "PERSON.csv").write_text("person_id,year_of_birth\n1,\n")
+    return folder
+
+
 def cut_csv(folder: Path) -> Path:
     path = folder / "MEASUREMENT.csv"
     path.write_text(path.read_text()[:-30])
@@ -305,6 +316,8 @@ def cut_parquet(folder: Path) -> Path:
         (no_concepts, r"holds no CONCEPT table; add CONCEPT\.csv from Athena"),
         (wrong_columns, r"MEASUREMENT\.csv lacks the column person_id, measurement_concept_id"),
         (twice, "holds the table person more than once"),
+        (empty_person, "PERSON table has no rows"),
+        (nothing_known, "no row of the OMOP tables could be used"),
         (cut_csv, r"MEASUREMENT\.csv ends in the middle of a row"),
         (cut_csv_in_a_zip, r"MEASUREMENT\.csv ends in the middle of a row"),
         (cut_parquet, r"MEASUREMENT\.parquet is damaged or cut short"),
