@@ -3,6 +3,7 @@
 Text is read in blocks and as text, so that a bad cell is a counted rejection and not a failed read.
 """
 
+import codecs
 import csv
 import gzip
 import io
@@ -106,9 +107,9 @@ class TableFile:
         with self.open() as handle:
             if not _has_rows(head):
                 return
-            counted = _Counted(handle, position)
+            source = _TextBytes(handle, self.name, position)
             reader = pa_csv.open_csv(
-                pa.PythonFile(counted, mode="r"),
+                pa.PythonFile(source, mode="r"),
                 read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES, column_names=header, skip_rows=1),
                 parse_options=pa_csv.ParseOptions(
                     delimiter=delimiter,
@@ -122,7 +123,7 @@ class TableFile:
                     strings_can_be_null=True,
                     quoted_strings_can_be_null=True,
                     null_values=["", "NULL", "\\N"],  # as databases export them
-                    check_utf8=True,
+                    check_utf8=False,  # the source has done it
                 ),
             )
             for batch in reader:
@@ -130,7 +131,7 @@ class TableFile:
                     break
                 yield _select(cast(pl.DataFrame, pl.from_arrow(batch)), names, required, optional)
         if not unclosed:
-            _ends_whole(counted.tail, len(header), delimiter, self.name)
+            _ends_whole(source.tail, len(header), delimiter, self.name)
         else:
             raise InputError(
                 f"{self.name} has a quote that is never closed, in the row that begins {unclosed[0][:60]!r}",
@@ -200,16 +201,15 @@ def _damage_named(name: str) -> Iterator[None]:
         yield
     except damaged as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-        if "invalid UTF8" in reason:
-            raise InputError(f"{name} is not UTF-8 text ({reason})", "export it as UTF-8 CSV") from error
         raise InputError(f"{name} is damaged or cut short ({reason})", "copy it again from its source") from error
 
 
-class _Counted(io.RawIOBase):
-    """A readable that reports its position and remembers the end of what it read."""
+class _TextBytes(io.RawIOBase):
+    """Bytes of UTF-8 text on their way to the parser: checked, counted, and the last of them remembered."""
 
-    def __init__(self, handle: BinaryIO, position: Callable[[int], None] | None):
-        self._handle, self._position, self._read = handle, position, 0
+    def __init__(self, handle: BinaryIO, name: str, position: Callable[[int], None] | None):
+        self._handle, self._name, self._position, self._read = handle, name, position, 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.tail = b""
 
     def readable(self) -> bool:
@@ -218,11 +218,22 @@ class _Counted(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         data = self._handle.read(size)
         if data:
+            self._check(data)
             self._read += len(data)
             self.tail = (self.tail + data)[-_TAIL_BYTES:] if len(data) < _TAIL_BYTES else data[-_TAIL_BYTES:]
         if self._position:
             self._position(self._read)
         return data
+
+    def _check(self, data: bytes) -> None:
+        if data.isascii() and not self._decoder.getstate()[0]:
+            return
+        try:
+            self._decoder.decode(data)
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{self._name} is not UTF-8 text (byte {self._read + error.start:,})", "export it as UTF-8 CSV"
+            ) from None
 
 
 def check_not_cut(path: Path, name: str) -> bool:

@@ -46,6 +46,7 @@ def test_rows_of_another_width_are_counted(tmp_path):
         ("x,y\n1,2\n", r"lacks the column a \(it has x, y\)"),
         ("a,b\n1,2\n3", "ends in the middle of a row"),
         ("a,b\n°C,2\n".encode("latin-1"), "not UTF-8"),
+        (b"a,b\n1,2\n3,\xe9\xe9,4\n5,6\n", "not UTF-8"),
         (b"a\x00,b\n1,2\n", "not a CSV"),
         ('a,b\n"1,2\n3,4\n5,6\n', "quote that is never closed"),
     ],
@@ -69,3 +70,15 @@ def test_hidden_and_foreign_files_are_passed_over(tmp_path):
             "person": ["PERSON.csv"],
             "measurement": ["deep/a/MEASUREMENT.CSV"],
         }
+
+
+def test_a_letter_of_two_bytes_may_lie_across_two_blocks(tmp_path):
+    text = "a,b\n" + "é,µ\n" * 3_000_000  # more than one block of the reader
+    rows = sum(batch.height for batch in table_with(tmp_path, text).batches(("a",)))
+    assert rows == 3_000_000
+
+
+def table_with(folder: Path, text: str):
+    path = folder / "t.csv"
+    path.write_text(text, encoding="utf-8")
+    return table_file(path)
