@@ -82,6 +82,7 @@ def draw(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, n
     image += rng.uniform(0.06, 0.12) * blur(spine, unit / 150) * discs
 
     count, strength = rng.integers(8, 11), rng.uniform(0.05, 0.11)
+    backs, fronts = np.zeros(size, np.float32), np.zeros(size, np.float32)
     for index in range(count):  # ribs: a posterior arc falling outwards and a fainter anterior one
         level = top - 0.04 + (bottom - top + 0.06) * index / count
         reach = (outer + 0.02) * np.sqrt(np.clip(1 - (1 - (index + 2.0) / (count * 0.75)) ** 2, 0.15, 1))
@@ -89,9 +90,10 @@ def draw(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, n
         for direction in (-1, 1):
             x = 0.5 + direction * (0.03 + (reach - 0.03) * np.sin(along * np.pi / 2))
             back = np.stack([x, level - 0.03 * np.sin(along * np.pi) + 0.11 * along**2], 1)
-            image += strength * blur(stroke(place(back), 0.020 * unit, size), unit / 260) * torso
+            backs += stroke(place(back), 0.020 * unit, size)
             front = np.stack([x[12:], level + 0.19 - 0.09 * along[12:] ** 2], 1)
-            image += 0.4 * strength * blur(stroke(place(front), 0.018 * unit, size), unit / 220) * torso
+            fronts += stroke(place(front), 0.018 * unit, size)
+    image += strength * (blur(backs, unit / 260) + 0.4 * blur(fronts, unit / 220)) * torso
     for direction in (-1, 1):  # clavicles
         collar = np.array(
             [(0.5 + direction * x, top + y) for x, y in ((0.03, 0.04), (0.12, 0.0), (0.24, -0.03), (0.33, -0.07))]
