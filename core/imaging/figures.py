@@ -67,8 +67,10 @@ def draw_figure(
     height, width = display.shape[:2]
     spacing = getattr(image, "spacing", None)
     aspect = spacing[0] / spacing[1] if spacing else 1.0
-    side = 2.6
-    figure = Figure(figsize=(3 * side + 0.8, side * min(2.0, max(0.5, aspect * height / width)) + 0.9), dpi=dpi)
+    panel = 2.3
+    ratio = min(2.0, max(0.4, aspect * height / width))
+    text = _wrap(caption(segmenter, result, layer, options)) + "\n" + EXPORT_NOTICE
+    figure = Figure(figsize=(3 * panel + 0.9, panel * ratio + 0.75), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 3)
     axes[0].imshow(grey_rgb(display), aspect=aspect)
@@ -82,12 +84,11 @@ def draw_figure(
     _scale_bar(axes[0], width, spacing)
     low = -1.0 if options.signed else 0.0
     mappable = _mappable(options, low)
-    bar = figure.colorbar(mappable, ax=axes.tolist(), fraction=0.02, pad=0.015)
+    bar = figure.colorbar(mappable, ax=axes.tolist(), fraction=0.03, pad=0.01, aspect=30)
     limits = sorted({f"{item.limit:.3g}" for item in shown.values()})
     bar.set_label("share of the limit (" + ", ".join(limits) + ")", fontsize=6)
     bar.ax.tick_params(labelsize=6)
-    text = _wrap(caption(segmenter, result, layer, options)) + "\n" + EXPORT_NOTICE
-    figure.text(0.02, 0.015, text, fontsize=5.5, va="bottom")
+    figure.supxlabel(text, fontsize=5.5, x=0.01, ha="left")
     buffer = io.BytesIO()
     # no date or software name: the same explanation gives the same bytes
     metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
@@ -120,7 +121,7 @@ def _blend(axis: Any) -> Any:
     return blended_transform_factory(axis.transData, Affine2D().scale(1, -1).translate(0, 1) + axis.transAxes)
 
 
-def _wrap(text: str, width: int = 150) -> str:
+def _wrap(text: str, width: int = 190) -> str:
     import textwrap
 
     return "\n".join(textwrap.wrap(text, width))

@@ -7,6 +7,8 @@ from core.imaging.display import DisplayedMap, DisplayOptions
 from core.imaging.palettes import colorize
 
 LINE, HALO = (255, 255, 255), (0, 0, 0)
+FADE = 0.1
+"""Below this share of the limit a map's colour fades out."""
 
 
 def grey_rgb(display: np.ndarray) -> np.ndarray:
@@ -34,7 +36,9 @@ def overlay(
         uint8 (h, w, 3).
     """
     colours = colorize(shown.values, options.palette).astype(np.float32)
-    blended = (1 - options.opacity) * grey_rgb(display).astype(np.float32) + options.opacity * colours
+    # where there is next to no evidence the image stays as it is: anatomy under a dark veil cannot be read
+    alpha = options.opacity * np.clip(np.abs(shown.values) / FADE, 0, 1)[..., None]
+    blended = (1 - alpha) * grey_rgb(display).astype(np.float32) + alpha * colours
     picture = np.rint(blended).astype(np.uint8)
     return draw_contour(picture, mask) if options.contour and mask is not None else picture
 

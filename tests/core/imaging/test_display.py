@@ -85,7 +85,9 @@ def test_overlay_blends_by_opacity():
     none = overlay(display, item, DisplayOptions(opacity=0, contour=False))
     full = overlay(display, item, DisplayOptions(opacity=1, contour=False))
     assert np.array_equal(none, np.repeat(display[..., None], 3, 2))
-    assert np.array_equal(full, colorize(item.values, "inferno"))
+    strong = item.values > 0.1
+    assert np.array_equal(full[strong], colorize(item.values, "inferno")[strong])
+    assert np.array_equal(full[item.values == 0], none[item.values == 0]), "no evidence, no colour"
 
 
 def test_contour_is_on_the_edge_of_the_region():

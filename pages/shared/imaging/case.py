@@ -1,0 +1,116 @@
+"""What is explained: image, segmenter, class and region, and the maps, from the kept results or the queue."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from core.imaging.cams import CamResult, explain
+from core.imaging.figures import image_region
+from core.imaging.overlay import color_classes, draw_contour
+from core.imaging.regions import Region
+from core.imaging.segmenters import Segmentation, Segmenter, list_segmenters, read_card, segment
+from pages.shared import audit, resources
+from pages.shared.imaging import region as regions
+from pages.shared.imaging import results
+from pages.shared.imaging.source import Source, require_size
+
+CLASS_COLOURS = np.array([(46, 126, 184), (213, 94, 0), (0, 158, 115), (194, 106, 154), (168, 121, 0)], np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The explained case; ``key`` names it for cache keys."""
+
+    source: Source
+    segmenter: Segmenter
+    class_index: int
+    region: Region
+    result: CamResult
+    key: tuple
+
+    @property
+    def class_name(self) -> str:
+        """The explained class's name."""
+        return self.segmenter.classes[self.class_index]
+
+    @property
+    def outline(self) -> np.ndarray:
+        """M on the image's pixels, boolean (h, w)."""
+        return image_region(self.result)
+
+
+def choose(source: Source) -> Case | None:
+    """Draw the choice of segmenter, class and region; return the explained case.
+
+    Raises:
+        InputError, MissingError: shown by the page.
+    """
+    require_size(source.image)
+    segmenter = _segmenter(source)
+    with_pixels = segmented(source, segmenter)
+    names = list(segmenter.classes)
+    class_index = st.selectbox(
+        "Class",
+        range(len(names)),
+        index=min(1, len(names) - 1),
+        format_func=lambda index: f"{index} · {names[index]}",
+        key=f"im-class-{segmenter.name}",
+    )
+    region = regions.choose(source, with_pixels.mask, class_index, len(names))
+    key = _key(source, segmenter, class_index, region)
+
+    def work(progress) -> CamResult:
+        progress(0, 1, "")
+        return explain(segmenter, source.image, region, class_index)
+
+    result = results.computed(("maps", *key), "Explaining the segmentation", work)
+    audit.record("explain_image", image_sha256=source.image.sha256, model=segmenter.name, page="imaging")
+    return Case(source, segmenter, class_index, region, result, key)
+
+
+def segmented(source: Source, segmenter: Segmenter) -> Segmentation:
+    """Return the image's segmentation, from the kept results or the queue."""
+
+    def work(progress) -> Segmentation:
+        progress(0, 1, "")
+        return segment(segmenter, source.image)
+
+    key = ("segmentation", source.key, segmenter.name, segmenter.weights_sha256)
+    found = results.computed(key, "Segmenting the image", work)
+    audit.record("segment", image_sha256=source.image.sha256, model=segmenter.name, page="imaging")
+    return found
+
+
+def mask_picture(case: Case) -> np.ndarray:
+    """The image with the classes in colour and M's outline."""
+    shown = color_classes(case.result.segmentation.mask, CLASS_COLOURS, case.source.image.display)
+    return draw_contour(shown, case.outline)
+
+
+def _segmenter(source: Source) -> Segmenter:
+    folders = list_segmenters()
+    names = list(folders)
+    preferred = names.index(source.model) if source.model in names else 0
+    # a drawing brings its segmenter with it; an upload keeps the one that was chosen
+    name = st.selectbox(
+        "Segmenter",
+        names,
+        index=preferred,
+        format_func=lambda choice: _title(str(folders[choice])),
+        key=f"im-model-{source.model or 'upload'}",
+    )
+    return resources.segmenter(str(folders[name])).value
+
+
+@st.cache_data(show_spinner=False, ttl=60)
+def _title(folder: str) -> str:
+    from pathlib import Path
+
+    path = Path(folder)
+    return str(read_card(path).get("title") or path.name)
+
+
+def _key(source: Source, segmenter: Segmenter, class_index: int, region: Region) -> tuple:
+    truth = source.truth_key() if region.kind.startswith("false_") else ""
+    return (source.key, segmenter.name, segmenter.weights_sha256, class_index, str(region), truth)

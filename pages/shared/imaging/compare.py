@@ -1,0 +1,151 @@
+"""Tab Compare: the image, Seg-Grad CAM and Seg-HiRes-Grad CAM side by side, and how they agree."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.imaging.agreement import agreement
+from core.imaging.cams import METHODS, explain
+from core.imaging.display import DisplayedMap, DisplayOptions, difference_map, display_maps, display_pair
+from core.imaging.layers import reading_advice
+from core.imaging.overlay import overlay
+from core.imaging.palettes import color_stops
+from pages.shared import layout
+from pages.shared.imaging import case as cases
+from pages.shared.imaging import options, pictures, region, results
+from pages.shared.imaging.case import Case
+from pages.shared.imaging.numbers import percent, short
+
+
+def show(case: Case) -> None:
+    """Draw the tab."""
+    top = st.container()
+    chosen = options.display()
+    with top:
+        name = options.layer(case)
+        shown = display_pair(case.result.maps[name], case.result.geometry, chosen)
+        left, middle, right = st.columns(3, gap="small")
+        with left:
+            st.markdown(f"**Segmentation** :small[:gray[class {case.class_index} outlined where M is]]")
+            region.picture(
+                cases.mask_picture(case),
+                case.source,
+                case.region.kind,
+                f"The image with the mask of {case.class_name} and the outline of the region",
+            )
+        for column, (method, item) in zip((middle, right), shown.items(), strict=True):
+            with column:
+                st.markdown(f"**{METHODS[method]}** :small[:gray[largest value {short(item.maximum)}]]")
+                _map(case, item, chosen, METHODS[method])
+        _bar(shown, chosen)
+    st.caption(_caption(case, name, shown))
+    _numbers(case, name)
+    difference, windows = st.columns(2, gap="medium")
+    with difference:
+        _difference(case, name, chosen)
+    with windows:
+        _windows(case, name, chosen)
+
+
+def _map(case: Case, item: DisplayedMap, chosen: DisplayOptions, what: str) -> None:
+    picture = overlay(case.source.image.display, item, chosen, case.outline)
+    pictures.show(picture, f"{what} over the image", case.source.image.spacing)
+    if item.empty:
+        st.caption("No positive evidence at this layer: all of the map is cut off by the ReLU. Try Signed.")
+
+
+def _bar(shown: dict[str, DisplayedMap], chosen: DisplayOptions) -> None:
+    limits = [item.limit for item in shown.values()]
+    if chosen.scale == "shared":
+        high, label = f"{short(limits[0])}", "raw value, both maps"
+        low = f"-{short(limits[0])}" if chosen.signed else "0"
+    else:
+        high, low = "limit", "-limit" if chosen.signed else "0"
+        label = f"limits {short(limits[0])} and {short(limits[1])}"
+    pictures.colour_bar(color_stops(chosen.palette), low, high, label)
+
+
+def _caption(case: Case, name: str, shown: dict[str, DisplayedMap]) -> str:
+    stride = case.segmenter.layers[name][1]
+    parts = [reading_advice(name, case.result, stride)]
+    limits = {method: item.maximum for method, item in shown.items()}
+    small, large = sorted(limits, key=limits.get)
+    if limits[small] > 0 and limits[large] / limits[small] > 3:
+        parts.append(
+            f"The largest value of {METHODS[small]} is {100 * limits[small] / limits[large]:.0f} % of that of "
+            f"{METHODS[large]}: on one scale it looks faint; that is size, not absence."
+        )
+    return " ".join(parts)
+
+
+def _numbers(case: Case, name: str) -> None:
+    found = agreement(case.result.maps[name], case.result.mask)
+    rows = []
+    for method in METHODS:
+        numbers = getattr(found, method)
+        rows.append(
+            {
+                "Map": METHODS[method],
+                "Largest value": short(numbers.maximum),
+                "Inside M": percent(numbers.inside),
+                f"Inside M grown by {found.dilation} px": percent(numbers.inside_dilated),
+                "Negative evidence lost to the ReLU": percent(numbers.negative_lost),
+            }
+        )
+    layout.facts(
+        [
+            ("Rank correlation of the two maps", "none" if found.spearman is None else f"{found.spearman:.2f}"),
+            ("Overlap of the top 10 % (IoU)", "none" if found.top_iou is None else f"{found.top_iou:.2f}"),
+        ],
+        key="agreement",
+    )
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key=f"im-numbers-{name}")
+    st.caption(
+        "Shares inside M say how plausible a map looks, not how faithful it is: the mask itself would have 100 %."
+    )
+
+
+def _difference(case: Case, name: str, chosen: DisplayOptions) -> None:
+    with st.expander("Difference of the two maps", on_change="rerun", key="im-difference") as box:
+        if box.open:
+            item = difference_map(case.result.maps[name], case.result.geometry, chosen.smooth)
+            signed = DisplayOptions(
+                True, chosen.smooth, "own", 100, "PuOr_r", max(chosen.opacity, 0.6), chosen.contour
+            )
+            _map(case, item, signed, "Seg-HiRes-Grad minus Seg-Grad")
+            pictures.colour_bar(color_stops("PuOr_r"), "Seg-Grad", "Seg-HiRes", "is larger, each at its own scale")
+
+
+def _windows(case: Case, name: str, chosen: DisplayOptions) -> None:
+    with st.expander("From HiRes to Grad by a window (Seg-XRes)", on_change="rerun", key="im-windows") as box:
+        if not box.open:
+            return
+        sizes = windows_of(case.result.maps[name].seg_grad.shape)
+
+        def work(progress):
+            progress(0, 1, "")
+            return explain(case.segmenter, case.source.image, case.region, case.class_index, [name], sizes)
+
+        found = results.computed(("windows", *case.key, name), "Making the windowed maps", work)
+        key = f"im-window-{name}"
+        if st.session_state.get(key) not in sizes:
+            st.session_state[key] = sizes[len(sizes) // 2]
+        size = st.select_slider("Window in cells", sizes, key=key, format_func=lambda p: _window_name(p, sizes))
+        maps = found.maps[name]
+        items = display_maps([maps.windowed[size], maps.seg_grad, maps.seg_hires_grad], case.result.geometry, chosen)
+        _map(case, items[0], chosen, f"Seg-XRes CAM with a window of {size} cells")
+        st.caption(
+            "Gradients are averaged within windows before they weigh the activations: one cell is Seg-HiRes-Grad CAM, "
+            "the whole map is Seg-Grad CAM."
+        )
+
+
+def windows_of(cells: tuple[int, ...]) -> list[int]:
+    """Windows from one cell to the whole map, doubling."""
+    largest = max(cells)
+    sizes = [int(2**power) for power in range(int(np.ceil(np.log2(max(largest, 2)))))]
+    return [*sizes, largest] if largest > 1 else [1]
+
+
+def _window_name(size: int, sizes: list[int]) -> str:
+    return "1 (HiRes)" if size == 1 else f"{size} (Grad)" if size == sizes[-1] else str(size)

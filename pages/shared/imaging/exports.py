@@ -1,0 +1,65 @@
+"""Tab Export: figure, raw maps, mask, overlays and manifest as one zip."""
+
+import streamlit as st
+
+from core.imaging.display import DisplayOptions
+from core.imaging.export import explanation_files, zip_files
+from core.imaging.figures import draw_figure
+from pages.shared import downloads
+from pages.shared.imaging import evidence, options
+from pages.shared.imaging.case import Case
+
+
+def show(case: Case) -> None:
+    """Draw the tab."""
+    name = options.layer(case)
+    chosen = _options()
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        formats = st.segmented_control(
+            "Figure as", ["png", "svg", "pdf"], selection_mode="multi", default=["png"], key="im-figures"
+        )
+        downloads.button(
+            "Download all (zip)",
+            lambda: zip_files(
+                explanation_files(
+                    case.segmenter,
+                    case.source.image,
+                    case.result,
+                    name,
+                    chosen,
+                    figures=tuple(formats or ()),
+                    evidence=evidence.measured(case, name),
+                    extra={"drawn_sample": case.source.drawn},
+                )
+            ),
+            f"explanation-{case.source.image.sha256[:12]}.zip",
+            "application/zip",
+            "im-zip",
+            image_sha256=case.source.image.sha256,
+            page="imaging",
+        )
+    st.caption(
+        "The zip holds the raw signed maps of all layers (NPZ, native size), the mask with a class index per pixel, "
+        "both overlays, the figure, and a manifest: hashes of image and weights, layer, region, each display step, "
+        "versions, and the evidence measured so far. Nothing of the file's name or header is in it."
+    )
+    st.image(
+        draw_figure(case.segmenter, case.source.image, case.result, name, chosen, "png", dpi=150),
+        alt="The figure as it is exported",
+        width="stretch",
+    )
+
+
+def _options() -> DisplayOptions:
+    """The display options as the tab Compare has them."""
+    state = st.session_state
+    signed = bool(state.get("im-signed", False))
+    return DisplayOptions(
+        signed=signed,
+        smooth=bool(state.get("im-smooth", True)),
+        scale=state.get("im-scale", "shared"),
+        percentile=float(state.get("im-percentile", 100)),
+        palette=state.get(f"im-palette-{signed}", "RdBu_r" if signed else "inferno"),
+        opacity=float(state.get("im-opacity", 0.65)),
+        contour=bool(state.get("im-contour", True)),
+    )

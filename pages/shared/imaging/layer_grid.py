@@ -1,0 +1,73 @@
+"""Tab Layers: both maps at every layer, from encoder to decoder, and how the score splits over them."""
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.imaging.cams import METHODS
+from core.imaging.display import DisplayOptions, display_pair
+from core.imaging.overlay import overlay
+from pages.shared import charts
+from pages.shared.imaging import options, pictures
+from pages.shared.imaging.case import Case
+from pages.shared.imaging.numbers import short
+
+PER_ROW = 5
+THUMBNAIL = 260
+
+
+def show(case: Case) -> None:
+    """Draw the tab."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-grid"):
+        signed = st.toggle("Signed", key="im-grid-signed")
+        smooth = st.toggle("Smooth", value=True, key="im-grid-smooth")
+        st.caption("Each map on its own scale. All of them come from one forward and one backward pass.")
+    chosen = DisplayOptions(signed=signed, smooth=smooth, scale="own", opacity=0.75)
+    names = list(case.result.maps)
+    for start in range(0, len(names), PER_ROW):
+        columns = st.columns(PER_ROW, gap="small")
+        for column, name in zip(columns, names[start : start + PER_ROW], strict=False):
+            with column:
+                _layer(case, name, chosen)
+    if case.result.shares is not None:
+        _shares(case)
+    else:
+        st.caption(
+            "How the score splits over layers is not shown: it is exact only where all after the encoder is piecewise "
+            "linear and in one piece, and here it is not."
+        )
+
+
+def _layer(case: Case, name: str, chosen: DisplayOptions) -> None:
+    st.markdown(f"**{options.short(name)}**  \n:small[:gray[{options.place(case, name)}]]")
+    for method, item in display_pair(case.result.maps[name], case.result.geometry, chosen).items():
+        picture = overlay(case.source.image.display, item, chosen, case.outline)
+        pictures.show(picture, f"{METHODS[method]} at {name}", case.source.image.spacing, THUMBNAIL)
+        empty = " · nothing positive" if item.empty else f" · largest {short(item.maximum)}"
+        st.caption(METHODS[method].removesuffix(" CAM") + empty)
+
+
+def _shares(case: Case) -> None:
+    shares = case.result.shares
+    names = [*(options.short(name) for name in shares.skips), "biases of decoder and head"]
+    values = [*shares.skips.values(), shares.bias]
+    deepest = list(shares.skips)[-1]
+    st.markdown("### How the score reaches the output")
+    bars = go.Bar(
+        x=[100 * value for value in values],
+        y=names,
+        orientation="h",
+        marker={"color": [charts.SLATE if name.startswith("biases") else charts.BLUE for name in names]},
+        text=[f"{100 * value:.0f} %" for value in values],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y}: %{x:.1f} % of S<extra></extra>",
+    )
+    figure = charts.figure(70 + 30 * len(names), bars)
+    figure.update_xaxes(title_text="Share of the score S, %", zeroline=True, zerolinecolor=charts.SLATE)
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    charts.show(figure, key="im-shares", alt="Share of the score from each encoder layer and biases", mode_bar=False)
+    st.caption(
+        "Exact for this network: what each encoder layer hands to the decoder directly, with the biases, adds up to S. "
+        f"The bottleneck ({options.short(deepest)}) carries {100 * shares.skips[deepest]:.0f} %; a map of the "
+        "bottleneck cannot speak for the skip connections."
+    )

@@ -1,0 +1,75 @@
+"""How maps are shown. Nothing here computes a map again."""
+
+import streamlit as st
+
+from core.imaging.display import DisplayOptions
+from core.imaging.layers import default_layer, describe_layer
+from core.imaging.palettes import DIVERGING, SEQUENTIAL
+from pages.shared.imaging.case import Case
+
+PALETTES = {
+    "inferno": "Inferno",
+    "cividis": "Cividis",
+    "viridis": "Viridis",
+    "magma": "Magma",
+    "RdBu_r": "Red and blue",
+    "PuOr_r": "Purple and orange",
+}
+
+
+def layer(case: Case) -> str:
+    """Draw the layer's slider, from the encoder to the decoder; return the layer."""
+    names = list(case.result.maps)
+    key = f"im-layer-{case.segmenter.name}"
+    if st.session_state.get(key) not in names:
+        st.session_state[key] = default_layer(names)
+    with st.container(width=520, gap="xxsmall", key="tight-layer"):
+        name = st.select_slider("Layer, from encoder to decoder", names, format_func=short, key=key)
+        st.caption(place(case, name))
+    return name
+
+
+def place(case: Case, name: str) -> str:
+    """A layer's place in words."""
+    channels, stride = case.segmenter.layers[name]
+    return describe_layer(name, list(case.result.maps), stride, channels)
+
+
+def short(name: str) -> str:
+    """A layer's name without what all of its part share."""
+    return name.replace("encoder.model.", "encoder.").replace("decoder.blocks.", "decoder.")
+
+
+def display() -> DisplayOptions:
+    """Draw the display controls; return the options."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-display"):
+        scale = st.segmented_control(
+            "Scale",
+            ["shared", "own"],
+            default="shared",
+            required=True,
+            format_func={"shared": "One for both", "own": "Each its own"}.get,
+            key="im-scale",
+            help="One scale keeps the difference in size between the two maps; own scales show each one's pattern.",
+        )
+        signed = st.toggle("Signed", key="im-signed", help="Show negative evidence too, instead of cutting it off.")
+        smooth = st.toggle("Smooth", value=True, key="im-smooth", help="Off: the layer's own cells.")
+        contour = st.toggle("Outline of M", value=True, key="im-contour")
+        palette = st.selectbox(
+            "Colours",
+            DIVERGING if signed else SEQUENTIAL,
+            format_func=PALETTES.get,
+            key=f"im-palette-{signed}",
+            width=160,
+        )
+        opacity = st.slider("Opacity", 0.0, 1.0, 0.65, 0.05, key="im-opacity", width=160)
+        percentile = st.select_slider(
+            "Limit at",
+            [95, 98, 99, 99.5, 100],
+            100,
+            format_func=lambda value: "maximum" if value == 100 else f"{value:g} %",
+            key="im-percentile",
+            width=150,
+            help="A lower limit lets a few very strong pixels saturate, so that the rest can be seen.",
+        )
+    return DisplayOptions(signed, smooth, scale, float(percentile), palette, opacity, contour)

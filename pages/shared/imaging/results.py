@@ -1,0 +1,63 @@
+"""Results that are kept: segmentations, maps, evidence. A key names the image by the hash of its bytes.
+
+Streamlit's own cache looks at a sample of a large array and would hand one image's map to another; here no array is
+ever part of a key.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import TypeVar
+
+import streamlit as st
+
+from core.progress import Progress
+from pages.shared import queue
+
+T = TypeVar("T")
+LIMIT = 64
+
+
+class Results:
+    """The last results by key, shared by all sessions; they are read only."""
+
+    def __init__(self, limit: int = LIMIT):
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, object] = OrderedDict()
+
+    def get(self, key: Hashable) -> object | None:
+        """Return the result of a key, or None."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Hashable, value: object) -> None:
+        """Keep a result; the one that was not asked for the longest goes."""
+        with self._lock:
+            self._kept[key] = value
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._limit:
+                self._kept.popitem(last=False)
+
+
+@st.cache_resource(show_spinner=False)
+def kept() -> Results:
+    """Return the results of this installation."""
+    return Results()
+
+
+def computed(key: Hashable, name: str, work: Callable[[Progress], T]) -> T:
+    """Return the kept result of ``key``, or make it in the queue.
+
+    Args:
+        key: hash of the image and all settings that the result depends on.
+        name: what the work is, as the user would say it.
+        work: makes the result; it runs in another thread and must not call Streamlit.
+    """
+    found = kept().get(key)
+    if found is None:
+        found = queue.run(name, work)
+        kept().put(key, found)
+    return found  # type: ignore[return-value]

@@ -1,0 +1,206 @@
+"""The Imaging page: a drawn sample, no segmenter, uploads good and bad, every region and tab, and the cache's keys."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from core.imaging import segmenters
+from pages.shared.imaging import results
+from pages.shared.imaging.compare import windows_of
+from pages.shared.imaging.numbers import short
+from pages.shared.imaging.pictures import enlarged
+from pages.shared.imaging.region import clicked
+from tests.core.imaging.nets import save_folder, small_unet
+from tests.pages.conftest import shown
+
+PAGE = "pages/imaging.py"
+TABS = ("Compare", "Layers", "Evidence", "Export", "How to read this")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Two tiny random segmenters."""
+    folder = tmp_path_factory.mktemp("models")
+    card = "title: Test\nclasses: [background, left, right]\npreprocessing: {channels: 3, resize: stretch, size: 64}\n"
+    save_folder(folder / "first", small_unet(), card=card)
+    save_folder(folder / "second", small_unet(seed=1), card=card.replace("Test", "Other"))
+    return folder
+
+
+@pytest.fixture
+def open_imaging(open_page, models, tmp_path, monkeypatch):
+    monkeypatch.setattr(segmenters, "SHIPPED_MODELS", tmp_path / "none")
+
+    def open_(query=None, folder=models):
+        return open_page(PAGE, query=query, models=folder)
+
+    return open_
+
+
+def png(seed=0, size=(40, 56)):
+    file = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 255, (*size, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def sound(app: AppTest) -> str:
+    assert not app.exception
+    text = shown(app)
+    assert "Something went wrong" not in text and "Not a medical device" in text
+    return text
+
+
+def upload(app: AppTest, data: bytes, name="x.png", mime="image/png") -> AppTest:
+    return app.get("file_uploader")[0].set_value((name, data, mime)).run()
+
+
+def test_a_drawn_sample_shows_both_overlays(open_imaging):
+    app = open_imaging()
+    text = sound(app)
+    assert "Seg-Grad CAM" in text and "Seg-HiRes-Grad CAM" in text
+    assert "drawn" in text and "no person" in text
+    assert len(app.get("image")) + len(app.get("imgs")) >= 3
+
+
+def test_no_segmenter_says_how_to_get_one(open_imaging, tmp_path):
+    app = open_imaging(folder=tmp_path / "nothing")
+    text = sound(app)
+    assert "No segmenter is here" in text and "train-segmenter" in text
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"not an image", "x.png"),
+        (b"", "x.png"),
+        (png()[:60], "x.png"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 90, "x.png"),
+        (b"DICM" * 99, "x.dcm"),
+    ],
+)
+def test_a_bad_upload_is_one_sentence(open_imaging, data, name):
+    app = open_imaging({"source": "upload"})
+    assert "No image yet" in sound(app)
+    app = upload(app, data, name)
+    assert ":material/error:" in sound(app)
+    assert not app.get("tab")
+
+
+def test_an_upload_is_explained_and_never_named(open_imaging):
+    app = upload(open_imaging({"source": "upload"}), png(), "Jane_Doe.png")
+    text = sound(app)
+    assert "Seg-HiRes-Grad CAM" in text and "Jane" not in text
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_tab(open_imaging, tab):
+    sound(open_imaging({"view": tab}))
+
+
+@pytest.mark.parametrize("region", ["component", "pixel", "box", "image", "false_positives", "false_negatives"])
+def test_every_region_by_numbers(open_imaging, region):
+    app = open_imaging()
+    app.selectbox(key="im-region").set_value(region).run()
+    text = sound(app)
+    assert "Score S" in text or "no pixel" in text.lower()
+    if region == "pixel":
+        app.number_input(key="im-x").set_value(5).run()
+        app.number_input(key="im-y").set_value(7).run()
+        assert "**1 px" in sound(app)
+
+
+def test_an_empty_region_is_one_sentence(open_imaging):
+    app = open_imaging()
+    app.selectbox(key="im-region").set_value("component").run()
+    app.number_input(key="im-x").set_value(0).run()
+    app.number_input(key="im-y").set_value(0).run()
+    text = sound(app)
+    assert "**1 px" in text or "px of" in text or "not in the mask" in text
+
+
+def test_changing_what_is_shown_never_computes_again(open_imaging, monkeypatch):
+    app = open_imaging()
+    monkeypatch.setattr(results.queue, "run", lambda name, work: pytest.fail(f"{name} ran again"))
+    app.toggle(key="im-signed").set_value(True).run()
+    app.toggle(key="im-smooth").set_value(False).run()
+    app.select_slider(key="im-layer-first").set_value("encoder.layer3").run()
+    app.slider(key="im-opacity").set_value(0.2).run()
+    sound(app)
+
+
+def test_another_class_or_model_is_another_result(open_imaging):
+    app = open_imaging()
+    first = next(value for value in app.markdown if "Score S" in value.value).value
+    app.selectbox(key="im-class-first").set_value(2).run()
+    second = next(value for value in app.markdown if "Score S" in value.value).value
+    assert first != second
+    sound(app)
+
+
+def test_evidence_is_made_on_demand_and_goes_into_the_zip(open_imaging):
+    app = open_imaging({"view": "Evidence"})
+    app.select_slider(key="im-steps").set_value(5).run()
+    for what in ("deletion", "randomisation", "stability"):
+        app.button(key=f"im-do-{what}").click().run()
+        sound(app)
+    assert len(app.get("plotly_chart")) == 3
+
+
+def test_the_export_is_a_zip_with_a_manifest(open_imaging, monkeypatch):
+    from pages.shared import downloads
+
+    made = {}
+    monkeypatch.setattr(downloads, "button", lambda label, data, name, *a, **k: made.update({name: data()}))
+    sound(open_imaging({"view": "Export"}))
+    ((name, data),) = made.items()
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    assert {"maps.npz", "mask.png", "overlay_seg_grad.png", "figure.png", "manifest.json"} <= set(archive.namelist())
+    manifest = json.loads(archive.read("manifest.json"))
+    assert manifest["image"]["sha256"].startswith(name.removeprefix("explanation-").removesuffix(".zip"))
+    assert "Not a medical device" in manifest["notice"]
+
+
+def test_two_images_that_differ_by_one_pixel_never_share_a_result():
+    """Streamlit's hash of a large array looks at a sample: the reason why keys are hashes of all bytes."""
+    kept = results.Results(limit=3)
+    first = np.zeros((1024, 1024), np.uint8)
+    second = first.copy()
+    second[500, 500] = 255
+    import hashlib
+
+    keys = [("maps", (hashlib.sha256(array).hexdigest(),)) for array in (first, second)]
+    assert keys[0] != keys[1]
+    for key, array in zip(keys, (first, second), strict=True):
+        kept.put(key, array)
+    assert kept.get(keys[0]) is first and kept.get(keys[1]) is second
+    kept.put("a", 1), kept.put("b", 2)
+    assert kept.get(keys[0]) is None, "the oldest goes"
+
+
+def test_clicks_are_scaled_back_and_kept_inside():
+    shape = (50, 100)  # height, width
+    assert clicked({"x": 100, "y": 50, "width": 200, "height": 100}, *shape) == {"im-x": 50, "im-y": 25}
+    assert clicked({"x": 200, "y": 100, "width": 200, "height": 100}, *shape) == {"im-x": 99, "im-y": 49}
+    drag = {"x1": 150, "y1": 80, "x2": -40, "y2": 300, "width": 200, "height": 100}
+    assert clicked(drag, *shape) == {"im-x0": 0, "im-x1": 75, "im-y0": 40, "im-y1": 50}
+    point = {"x1": 10, "y1": 10, "x2": 10, "y2": 10, "width": 200, "height": 100}
+    assert clicked(point, *shape) == {"im-x0": 5, "im-x1": 6, "im-y0": 5, "im-y1": 6}
+
+
+def test_small_pictures_are_enlarged_with_sharp_cells_and_true_shape():
+    picture = np.zeros((10, 20, 3), np.uint8)
+    picture[0, 0] = 255
+    big = enlarged(picture, None, 200)
+    assert big.shape == (100, 200, 3) and set(np.unique(big)) == {0, 255}
+    assert enlarged(picture, (2.0, 1.0), 200).shape == (200, 200, 3)
+
+
+def test_numbers_and_windows():
+    assert [short(value) for value in (0, 45480.5, 97.76, 1.5, 0.0123)] == ["0", "45,480", "97.8", "1.50", "0.0123"]
+    assert windows_of((16, 16)) == [1, 2, 4, 8, 16] and windows_of((1, 1)) == [1] and windows_of((5, 6))[-1] == 6
