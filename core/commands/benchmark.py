@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=V,V",
-        help="context, instruction, sections, lookback, "
+        help="context, chunk, instruction, sections, lookback, "
         "strategy, profile or encoder (repeatable), e.g. context=512,1024",
     )
     parser.add_argument("--encoder", metavar="NAME", help="encoder of the ablations (default: the settings')")

@@ -1,7 +1,8 @@
 """Ablations by name: each makes another feature set with the same runner.
 
-``context=512,1024``, ``instruction=task,generic,empty``, ``sections=without,only`` (or ``without:lab_results``),
-``lookback=1d,1w,1mo,1y,3y,full``, ``strategy=markdown,recent_codes``, ``profile=paper``, ``encoder=NAME,NAME``.
+``context=512,1024``, ``chunk=512`` (windows of that many tokens, averaged), ``instruction=task,generic,empty``,
+``sections=without,only`` (or ``without:lab_results``), ``lookback=1d,1w,1mo,1y,3y,full``,
+``strategy=markdown,recent_codes``, ``profile=paper``, ``encoder=NAME,NAME``.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ LOOKBACKS: dict[str, timedelta | None] = {
     "full": None,
 }
 CONTEXTS = (512, 1024, 2048, 4096, 8192)
-NAMES = ("context", "instruction", "sections", "lookback", "strategy", "profile", "encoder")
+NAMES = ("context", "chunk", "instruction", "sections", "lookback", "strategy", "profile", "encoder")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ def _variants(name: str, value: str, encoder: EncoderSpec, options: Serializatio
         if not value.isdigit() or not 16 <= int(value) <= 131_072:
             raise InputError(f"{value!r} is no context length", f"use numbers of tokens, e.g. {CONTEXTS}")
         return [Ablation(label, replace(encoder, max_tokens=int(value)), options)]
+    if name == "chunk":
+        if not value.isdigit():
+            raise InputError(f"{value!r} is no chunk length", "use numbers of tokens, e.g. 512")
+        return [Ablation(label, encoder.chunked(int(value)), options)]
     if name == "instruction":
         if value not in INSTRUCTIONS:
             raise InputError(f"unknown instruction {value!r}", f"use {', '.join(INSTRUCTIONS)}")
