@@ -1,9 +1,12 @@
 """Patients: find a patient, and read the record as the language model reads it at a chosen time."""
 
-from pages.shared import empty, frame, resources, selection
-from pages.shared.patients import browser, chart
+from pages.shared import frame
 
-frame.require()
+frame.require()  # before what follows, which takes seconds to import in a cold process
+
+from pages.shared import empty, resources, selection  # noqa: E402
+from pages.shared.patients import browser, chart  # noqa: E402
+
 selection.side_bar()
 chosen = selection.current()
 dataset = resources.dataset(chosen.dataset)

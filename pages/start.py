@@ -52,8 +52,8 @@ def draw_case(name: str, case: Case) -> None:
         st.markdown(f"**{plain(case.title)}**  \n{plain(case.look_at)}")
         st.markdown(f":small[:gray[Outcome of {plain(task)}: {'yes' if case.outcome else 'no'}]]")
         with st.container(horizontal=True, gap="small"):
-            for script, label in ((PATIENTS, "Read"), (RISK, "Score")):
-                if navigation.page(script) and st.button(label, key=f"{label}-{number}", type="tertiary"):
+            for script, label, icon in ((PATIENTS, "Read", "clinical_notes"), (RISK, "Score", "monitoring")):
+                if navigation.page(script) and st.button(label, key=f"{label}-{number}", icon=f":material/{icon}:"):
                     selection.open_case(name, case.subject_id, case.prediction_time)
                     st.switch_page(navigation.page(script))
 

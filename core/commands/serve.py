@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
     refuse_open_door(address, settings)
     refuse_taken_port(address, port)
     ensure_datasets(settings)
-    print(f"Chartlight: http://{'localhost' if address == '127.0.0.1' else _in_url(address)}:{port}", flush=True)
+    print(f"Chartlight: http://{_in_url(address)}:{port}  (Ctrl-C ends it)", flush=True)
     try:
         status = subprocess.run(command(address, port, settings), cwd=PROJECT_ROOT, env=environment()).returncode
     except KeyboardInterrupt:  # the child got the same Ctrl-C and has said good-bye

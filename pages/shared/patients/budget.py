@@ -99,7 +99,7 @@ def stairs(packed: Packed, total: int) -> go.Figure:
             chart.add_vline(
                 x=limit,
                 line={"color": charts.VERMILLION, "width": 2 if chosen else 1, "dash": "solid" if chosen else "dot"},
-                annotation_text=f"{limit:,}",
+                annotation_text=f"{limit:,}" if chosen or limit > 0.12 * total else "",
                 annotation_position="top left",
             )
     return chart
