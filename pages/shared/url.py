@@ -38,13 +38,14 @@ def choice(label: str, options: dict[str, str], default: str, name: str, **contr
         label: the control's label.
         options: displayed text by option id.
         default: the option chosen first; it is left out of the address.
-        name: query parameter and widget key.
+        name: query parameter; the widget's key is ``choice-NAME``.
         control: further arguments of ``st.segmented_control``.
     """
-    if name not in st.session_state:
-        st.session_state[name] = read_choice(name, tuple(options), default)
+    key = f"choice-{name}"
+    if st.session_state.get(key) not in options:
+        st.session_state[key] = read_choice(name, tuple(options), default)
     chosen = st.segmented_control(
-        label, list(options), required=True, format_func=options.get, key=name, persist_state="session", **control
+        label, list(options), required=True, format_func=options.get, key=key, persist_state="session", **control
     )
     write(**{name: None if chosen == default else chosen})
     return chosen or default

@@ -36,7 +36,7 @@ def test_banner_stays_in_sight(hostile: App, page: Page):
     assert page.locator(".st-key-safety-banner button").count() == 0
 
 
-@pytest.mark.parametrize("query", ["", "&view=lines", "&view=raw", "&tab=Timeline", "&tab=Events", "&tab=Compare"])
+@pytest.mark.parametrize("query", ["", "&show=lines", "&show=raw", "&tab=Timeline", "&tab=Events", "&tab=Compare"])
 def test_nothing_of_a_hostile_record_renders(hostile: App, page: Page, query: str):
     """The fixture `page` fails the test where a request leaves for anywhere but the app."""
     dialogs: list[str] = []

@@ -91,7 +91,7 @@ def test_without_the_encoder_the_record_is_still_read(open_page, tmp_path):
     encoders = tmp_path / "encoders.toml"
     encoders.write_text(entry + 'attention = "bidirectional"\nlicence = "none"\n')
     for view in ("read", "model"):
-        app = open_page(PAGE, query={"subject": "1", "view": view}, encoders=encoders, encoder="absent")
+        app = open_page(PAGE, query={"subject": "1", "show": view}, encoders=encoders, encoder="absent")
         sound(app)
         assert "no token count" in shown(app)
 
@@ -150,13 +150,13 @@ def test_hostile_text_is_escaped_where_it_would_be_read_as_markup(open_page):
 
 
 def test_paper_profile_and_recent_codes(open_page):
-    app = open_page(PAGE, query={"subject": "1", "profile": "paper", "strategy": "recent_codes", "view": "raw"})
+    app = open_page(PAGE, query={"subject": "1", "profile": "paper", "strategy": "recent_codes", "show": "raw"})
     sound(app)
     assert "Electronic Healthcare Record" not in shown(app)
 
 
 def test_budget_says_what_is_lost(open_page):
-    app = open_page(PAGE, query={"subject": "1", "view": "model", "limit": "512"})
+    app = open_page(PAGE, query={"subject": "1", "show": "model", "limit": "512"})
     sound(app)
     frame = app.dataframe[0].value
     assert (frame["Lines lost"] > 0).any()

@@ -31,7 +31,7 @@ HEIGHT = 640
 
 def show(patient: "Patient") -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tight-record-tools"):
-        view = url.choice("View", VIEWS, "read", "view", label_visibility="collapsed")
+        view = url.choice("Show", VIEWS, "read", "show", label_visibility="collapsed")
         chosen = options.choose()
         st.space("stretch")
         place = st.empty()
