@@ -29,6 +29,12 @@ def write(**values: str | int | None) -> None:
             st.query_params[name] = str(value)
 
 
+def chosen_so_far(options: dict[str, str], default: str, name: str) -> str:
+    """Return what :func:`choice` of this name will show: the session's choice, else the link's, else the default."""
+    kept = st.session_state.get(f"choice-{name}")
+    return kept if kept in options else read_choice(name, tuple(options), default)
+
+
 def choice(label: str, options: dict[str, str], default: str, name: str, **control: Any) -> str:
     """Draw a segmented control whose choice a link carries as ``?name=option``; return the chosen option.
 
@@ -42,8 +48,7 @@ def choice(label: str, options: dict[str, str], default: str, name: str, **contr
         control: further arguments of ``st.segmented_control``.
     """
     key = f"choice-{name}"
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = read_choice(name, tuple(options), default)
+    st.session_state[key] = chosen_so_far(options, default, name)
     chosen = st.segmented_control(
         label, list(options), required=True, format_func=options.get, key=key, persist_state="session", **control
     )

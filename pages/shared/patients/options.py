@@ -22,8 +22,8 @@ LOOKBACK_NAMES = {"all": "Whole history", "5y": "5 years", "1y": "1 year", "90d"
 
 def choose() -> SerializationOptions:
     """Draw the control and return the options."""
-    known = st.session_state
-    label = f"{PROFILES[known.get('choice-profile') or 'corrected']} · {STRATEGIES[known.get('choice-strategy') or 'markdown']}"
+    profile = PROFILES[url.chosen_so_far(PROFILES, "corrected", "profile")]
+    label = f"{profile} · {STRATEGIES[url.chosen_so_far(STRATEGIES, 'markdown', 'strategy')]}"
     with st.popover(label, icon=":material/tune:", help="How the record is written"):
         profile = url.choice(
             "Profile",
