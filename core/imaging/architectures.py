@@ -295,7 +295,8 @@ def _candidates(model: nn.Module) -> dict[str, nn.Module]:
     """Modules that may give block outputs: everything of the encoder, the decoder's blocks, or all children."""
     if not hasattr(model, "encoder") or not hasattr(model, "decoder"):
         return {name: module for name, module in model.named_children() if name != "segmentation_head"}
-    candidates = {f"encoder.{name}": module for name, module in model.encoder.named_modules() if name}
+    encoder = model.get_submodule("encoder")
+    candidates = {f"encoder.{name}": module for name, module in encoder.named_modules() if name}
 
     def blocks(prefix: str, parent: nn.Module) -> None:
         for name, child in parent.named_children():
@@ -304,7 +305,7 @@ def _candidates(model: nn.Module) -> dict[str, nn.Module]:
             elif not _is_part_of_a_block(child, parent):
                 candidates[f"{prefix}.{name}"] = child
 
-    blocks("decoder", model.decoder)
+    blocks("decoder", model.get_submodule("decoder"))
     return candidates
 
 
@@ -324,7 +325,7 @@ def is_piecewise_linear(model: nn.Module) -> bool:
     """
     if type(model).__name__ not in _PIECEWISE_LINEAR_DECODERS:
         return False
-    parts = (model.decoder, model.segmentation_head)
+    parts = (model.get_submodule("decoder"), model.get_submodule("segmentation_head"))
     return all(
         isinstance(module, _PIECEWISE_LINEAR)
         for part in parts

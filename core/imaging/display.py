@@ -86,10 +86,10 @@ def display_maps(maps: Sequence[np.ndarray], geometry: Geometry, options: Displa
     mode: Literal["bilinear", "nearest"] = "bilinear" if options.smooth else "nearest"
     resized = []
     for raw in maps:
-        values = torch.from_numpy(np.ascontiguousarray(raw, dtype=np.float32))
+        native = torch.from_numpy(np.ascontiguousarray(raw, dtype=np.float32))
         if not options.signed:
-            values = values.clamp(min=0)
-        resized.append(geometry.layer_to_image(values, mode).numpy())
+            native = native.clamp(min=0)
+        resized.append(geometry.layer_to_image(native, mode).numpy())
     limits = [_limit(values, options.percentile) for values in resized]
     shared = max(limits, default=0.0)
     shown = []

@@ -71,7 +71,7 @@ def explanation_files(
 
 def maps_npz(result: CamResult) -> bytes:
     """All raw maps as NPZ: ``<layer>/seg_grad`` and ``<layer>/seg_hires_grad``."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, maps in result.maps.items():
         arrays[f"{name}/seg_grad"] = maps.seg_grad
         arrays[f"{name}/seg_hires_grad"] = maps.seg_hires_grad

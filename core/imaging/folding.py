@@ -46,7 +46,7 @@ def fold_batch_norms(model: nn.Module, in_channels: int, side: int = 64, toleran
                     lambda _m, _i, output, name=name: made.__setitem__(id(output), (name, output))
                 )
             )
-        elif isinstance(module, nn.BatchNorm2d) and type(module).forward is nn.BatchNorm2d.forward:
+        elif isinstance(module, nn.BatchNorm2d):
             handles.append(
                 module.register_forward_pre_hook(
                     lambda _m, inputs, name=name: (
@@ -71,14 +71,19 @@ def fold_batch_norms(model: nn.Module, in_channels: int, side: int = 64, toleran
             assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
             if norm.running_mean is not None:
                 _replace(folded, conv_name, fuse_conv_bn_eval(conv, norm))
-                _replace(folded, norm_name, nn.Identity())
+                _replace(folded, norm_name, _after(norm))
     folded.requires_grad_(False)
     if image.device.type == "cpu":
-        folded = folded.to(memory_format=torch.channels_last)
+        folded = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lag
     with torch.no_grad():
         difference = (first_output(folded(image)) - expected).abs().max()
     scale = expected.abs().max().clamp(min=1e-12)
     return folded if bool(difference <= tolerance * scale) else plain
+
+
+def _after(norm: nn.BatchNorm2d) -> nn.Module:
+    """What remains of a norm once its scale and shift are in the convolution; timm's norms carry an activation."""
+    return nn.Sequential(norm.drop, norm.act) if hasattr(norm, "act") and hasattr(norm, "drop") else nn.Identity()
 
 
 def _replace(model: nn.Module, name: str, module: nn.Module) -> None:

@@ -55,7 +55,7 @@ class Region:
         """The region as a manifest states it."""
         described: dict[str, Any] = {"region": str(self), "meaning": MEANING[self.kind]}
         if self.ground_truth is not None:
-            described["ground_truth_sha256"] = hashlib.sha256(np.ascontiguousarray(self.ground_truth)).hexdigest()
+            described["ground_truth_sha256"] = hashlib.sha256(self.ground_truth.tobytes()).hexdigest()
         return described
 
 

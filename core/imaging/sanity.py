@@ -160,5 +160,5 @@ def _edges(tensor: torch.Tensor, cells: Sequence[int]) -> np.ndarray:
     """Edge strength (Sobel) of an input, averaged to a layer's cells."""
     grey = tensor[0].mean(dim=0).cpu().numpy().astype(np.float64)
     strength = np.hypot(ndimage.sobel(grey, 0), ndimage.sobel(grey, 1))
-    pooled = nn.functional.adaptive_avg_pool2d(torch.from_numpy(strength)[None, None], tuple(cells))
+    pooled = nn.functional.adaptive_avg_pool2d(torch.from_numpy(strength)[None, None], (cells[0], cells[1]))
     return pooled[0, 0].numpy()

@@ -269,7 +269,7 @@ def load_segmenter(name_or_folder: str | Path, device: str | None = None) -> Seg
     model.requires_grad_(False)
     target = torch.device(_device(device))
     # channels last is what convolutions on a CPU and on tensor cores work in; elsewhere it changes nothing
-    model = model.to(target, memory_format=torch.channels_last)
+    model = model.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lag
     in_channels = int(config.get("in_channels", 3))
     notes = []
     if config.get("activation") not in (None, "identity"):

@@ -11,10 +11,11 @@ def draw(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, n
     """Draw one; returns image uint8 (h, w, 3) and mask uint8 (h, w) of class indices."""
     height, width = size
     mask = np.zeros(size, np.uint8)
-    light = np.zeros(size, np.float32)
+    light: np.ndarray = np.zeros(size, np.float32)
     radius = rng.uniform(6, 14)
     texture = smooth_noise(rng, size, radius / 5)
-    wanted, placed = int(height * width / (radius**2 * rng.uniform(14, 60))), []
+    wanted = int(height * width / (radius**2 * rng.uniform(14, 60)))
+    placed: list[np.ndarray] = []
     for _ in range(4 * wanted):
         if len(placed) >= wanted:
             break

@@ -98,7 +98,7 @@ def _native(dataset: Dataset, module: dict[str, Any], frame: int, frames: int) -
 
 
 def _compressed(dataset: Dataset, module: dict[str, Any], syntax: UID, frame: int, frames: int) -> np.ndarray:
-    tables = {}
+    tables: dict[str, Any] = {}
     if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
         tables["extended_offsets"] = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
     body = get_frame(dataset.PixelData, frame, number_of_frames=frames, **tables)

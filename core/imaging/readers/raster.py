@@ -2,10 +2,11 @@
 
 import io
 import warnings
+from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from core.errors import InputError
 from core.imaging.readers.display import clean, show
@@ -84,7 +85,7 @@ def _decode(data: bytes, found: str, frame: int, notes: list[str]) -> tuple[np.n
             values = _turn(values, orientation)
         else:
             picture.load()
-            inverted = found == "TIFF" and picture.mode.startswith("I;16") and picture.tag_v2.get(262) == 0
+            inverted = _tiff_tag(picture, 262) == 0 and picture.mode.startswith("I;16")
             values = _to_array(ImageOps.exif_transpose(picture), notes)
             if inverted:
                 values = np.iinfo(np.uint16).max - values
@@ -106,12 +107,17 @@ def _count_pages(picture: Image.Image) -> int:
     return count
 
 
+def _tiff_tag(picture: Image.Image, number: int) -> Any:
+    """A tag's value; None where it is absent or the picture is no TIFF."""
+    return picture.tag_v2.get(number) if isinstance(picture, TiffImagePlugin.TiffImageFile) else None
+
+
 def _colour_at_16_bit(picture: Image.Image, data: bytes, found: str) -> bool:
     """Pillow reads 16-bit colour at 8 bit; those files go through OpenCV."""
     if found == "PNG":
         return data[24] == 16 and data[25] in (2, 4, 6)
-    bits = picture.tag_v2.get(258, ()) if found == "TIFF" else ()
-    return len(bits) >= 2 and bits[0] == 16
+    bits = _tiff_tag(picture, 258)
+    return bits is not None and len(bits) >= 2 and bits[0] == 16
 
 
 def _decode_deep_colour(data: bytes, found: str, frame: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The albumentations pipelines of training. The one module that imports albumentations (MIT line, 2.0.8)."""
 
 import os
+from typing import TypeAlias
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # before the import: it would look for updates on the network
 
@@ -8,7 +9,7 @@ import albumentations as A
 import cv2
 import numpy as np
 
-Pipeline = A.Compose
+Pipeline: TypeAlias = A.Compose
 
 
 def _affine(

@@ -9,6 +9,7 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ def fit(
     plain = [value for value in model.parameters() if value.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate)
-    state = {"epoch": 0, "step": 0, "minutes": 0.0, "best_dice": -1.0, "best_epoch": 0}
+    state: dict[str, Any] = {"epoch": 0, "step": 0, "minutes": 0.0, "best_dice": -1.0, "best_epoch": 0}
     best = average
     if checkpoint.is_file():
         saved = torch.load(checkpoint, weights_only=True)
@@ -91,7 +92,7 @@ def fit(
         order = np.random.default_rng([seed, epoch]).permutation(len(inputs))
         for number in range(per_epoch):
             chosen = order[number * recipe.batch : (number + 1) * recipe.batch]
-            pairs = [augment(pipeline, *inputs[i], seed=seed + epoch * 100_003 + int(i)) for i in chosen]
+            pairs = [augment(pipeline, *inputs[i], seed=seed + epoch * 100_003 + i) for i in map(int, chosen)]
             images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2)
             images = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
             target = torch.from_numpy(np.stack([mask for _, mask in pairs])).long()
@@ -122,7 +123,11 @@ def fit(
         line = f"epoch {state['epoch']}/{epochs} loss {np.mean(losses):.4f} validation Dice {score:.4f} "
         with (work / "log.txt").open("a") as log:
             log.write(line + f"minutes {state['minutes']:.1f}\n")
-    record = {"epochs": epochs, "best_epoch": state["best_epoch"], "minutes": round(state["minutes"], 1)}
+    record: dict[str, object] = {
+        "epochs": epochs,
+        "best_epoch": state["best_epoch"],
+        "minutes": round(state["minutes"], 1),
+    }
     record |= {"validation_dice": round(state["best_dice"], 4), "n_phantoms": n_phantoms}
     return best, record
 
