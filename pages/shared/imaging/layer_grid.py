@@ -65,7 +65,7 @@ def _shares(case: Case) -> None:
     figure = charts.figure(70 + 30 * len(names), bars)
     figure.update_xaxes(title_text="Share of the score S, %", zeroline=True, zerolinecolor=charts.SLATE)
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    charts.show(figure, key="im-shares", alt="Share of the score from each encoder layer and biases", mode_bar=False)
+    charts.show(figure, key="im-shares", alt="Share of the score from each layer and the biases", mode_bar=False)
     st.caption(
         "Exact for this network: what each encoder layer hands to the decoder directly, with the biases, adds up to S. "
         f"The bottleneck ({options.short(deepest)}) carries {100 * shares.skips[deepest]:.0f} %; a map of the "

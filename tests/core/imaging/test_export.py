@@ -1,0 +1,198 @@
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.cli import main
+from core.errors import InputError
+from core.imaging import export
+from core.imaging.cams import explain
+from core.imaging.display import DisplayOptions
+from core.imaging.export import explanation_files, write_folder, zip_files
+from core.imaging.figures import draw_figure
+from core.imaging.ground_truth import read_ground_truth
+from core.imaging.layers import default_layer, describe_layer, reading_advice
+from core.imaging.readers import read_image
+from core.imaging.regions import Region
+from core.safety import NOTICE
+from tests.core.imaging.nets import save_folder, small_segmenter, small_unet
+
+FILES = {"maps.npz", "mask.png", "overlay_seg_grad.png", "overlay_seg_hires_grad.png", "manifest.json"}
+
+
+def png(seed=0, size=(50, 70), mode="RGB"):
+    pixels = np.random.default_rng(seed).integers(0, 255, (*size, 3)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def case():
+    segmenter, image = small_segmenter(), read_image(png())
+    return segmenter, image, explain(segmenter, image, Region("image"), 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    card = "classes: [a, b, c]\npreprocessing: {channels: 3, resize: native}\n"
+    return save_folder(tmp_path_factory.mktemp("models") / "mine", small_unet(), card=card)
+
+
+def test_files_of_an_explanation(case):
+    segmenter, image, result = case
+    files = explanation_files(segmenter, image, result, "decoder.blocks.2", figures=("svg",))
+    assert set(files) == FILES | {"figure.svg"} and list(files)[-1] == "manifest.json"
+    maps = np.load(io.BytesIO(files["maps.npz"]))
+    assert len(maps.files) == 2 * len(result.maps)
+    for name, layer in result.maps.items():
+        np.testing.assert_array_equal(maps[f"{name}/seg_grad"], layer.seg_grad)
+        np.testing.assert_array_equal(maps[f"{name}/seg_hires_grad"], layer.seg_hires_grad)
+    mask = Image.open(io.BytesIO(files["mask.png"]))
+    assert mask.mode == "L" and np.array_equal(np.asarray(mask), result.segmentation.mask)
+    assert Image.open(io.BytesIO(files["overlay_seg_grad.png"])).size == (70, 50)
+    manifest = json.loads(files["manifest.json"])
+    assert manifest["score"] == result.score and manifest["n_pixels"] == 50 * 70
+    assert list(manifest["layers"]) == list(result.maps) and NOTICE in manifest["notice"]
+    assert manifest["image"]["sha256"] == image.sha256 and manifest["display"]["maps"]["seg_grad"]["steps"]
+    assert manifest["versions"]["torch"] and manifest["region"]["region"] == "image"
+
+
+def test_the_same_explanation_gives_the_same_bytes(case):
+    files = [zip_files(explanation_files(*case, "decoder.blocks.2", figures=("svg",))) for _ in range(2)]
+    names = zipfile.ZipFile(io.BytesIO(files[0])).namelist()
+    for name in set(names) - {"figure.svg"}:  # matplotlib's SVG has random ids
+        first, second = (zipfile.ZipFile(io.BytesIO(data)).read(name) for data in files)
+        assert first == second, name
+
+
+@pytest.mark.parametrize(("kind", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_figures(case, kind, magic):
+    segmenter, image, result = case
+    import dataclasses
+
+    image = dataclasses.replace(image, spacing=(0.5, 0.25))
+    data = draw_figure(segmenter, image, result, "encoder.layer4", DisplayOptions(signed=True), kind, dpi=50)
+    assert data.startswith(magic)
+    if kind == "svg":
+        assert b"mm" in data or b"path" in data
+    with pytest.raises(InputError, match="no figure format"):
+        draw_figure(segmenter, image, result, "encoder.layer4", DisplayOptions(), "gif")
+
+
+def test_an_interrupted_write_leaves_nothing_that_looks_finished(tmp_path, monkeypatch):
+    replaced = []
+    real = export.os.replace
+
+    def fail_second(source, target):
+        if replaced:
+            raise OSError(28, "No space left on device")
+        replaced.append(target)
+        real(source, target)
+
+    monkeypatch.setattr(export.os, "replace", fail_second)
+    with pytest.raises(InputError, match="cannot be written"):
+        write_folder({"a": b"1", "b": b"2", "manifest.json": b"{}"}, tmp_path / "new" / "out")
+    assert not (tmp_path / "new" / "out").exists()
+
+
+def test_command_writes_what_the_design_says(tmp_path, folder, capsys):
+    source = tmp_path / "scan.png"
+    source.write_bytes(png())
+    out = tmp_path / "out"
+    line = ["explain", str(source), "--model", str(folder), "--class", "2", "--region", "image", "--out", str(out)]
+    assert main(line) == 0
+    printed = json.loads(capsys.readouterr().out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert {path.name for path in out.iterdir()} == FILES
+    assert printed["score"] == manifest["score"] and manifest["class_index"] == 2
+    assert np.asarray(Image.open(out / "mask.png")).shape == (50, 70)
+    assert "scan" not in (out / "manifest.json").read_text(), "a file's name may hold a person's"
+    assert main([*line[:-1], str(tmp_path / "few"), "--layers", "encoder.layer4,decoder.blocks.0"]) == 0
+    assert len(np.load(tmp_path / "few" / "maps.npz").files) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--region", "pixel:999,0"], "outside of the image"),
+        (["--region", "nonsense"], "is not understood"),
+        (["--class", "9"], "no class 9"),
+        (["--layers", "encoder.bn1"], "no layer 'encoder.bn1'"),
+        (["--region", "false_positives"], "ground truth"),
+        (["--palette", "jet", "--signed"], None),
+        (["--figure", "gif"], "no figure format"),
+        (["--show", "nonsense"], "no layer 'nonsense'"),
+    ],
+)
+def test_command_with_bad_input(tmp_path, folder, capsys, arguments, message):
+    source = tmp_path / "scan.png"
+    source.write_bytes(png())
+    out = tmp_path / "out"
+    status = main(["explain", str(source), "--model", str(folder), "--region", "image", "--out", str(out), *arguments])
+    error = capsys.readouterr().err
+    if message is None:  # a palette of the wrong kind is replaced
+        assert status == 0
+        return
+    assert status == 2 and message in error and error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_command_with_bad_files(tmp_path, folder, capsys):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"nothing")
+    for source, model in ((bad, folder), (tmp_path / "missing.png", folder), (bad, tmp_path / "no-model")):
+        assert main(["explain", str(source), "--model", str(model), "--out", str(tmp_path / "out")]) == 2
+        assert capsys.readouterr().err.startswith("error: ")
+    assert not (tmp_path / "out").exists()
+    assert main(["explain", "--model", str(folder), "--out", str(tmp_path / "out")]) == 2
+
+
+def test_batch_goes_on_where_it_stopped(tmp_path, folder, capsys):
+    images = tmp_path / "images"
+    images.mkdir()
+    for seed in range(3):
+        (images / f"{seed}.png").write_bytes(png(seed))
+    (images / "broken.png").write_bytes(b"nothing")
+    (images / "notes.txt").write_text("not an image")
+    out = tmp_path / "out"
+    line = ["explain", "--batch", str(images), "--model", str(folder), "--region", "image", "--out", str(out)]
+    assert main(line) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert (first["explained"], first["already_done"], len(first["failed"])) == (3, 0, 1)
+    (out / "1.png" / "maps.npz").unlink()  # as if it had been interrupted
+    before = (out / "0.png" / "manifest.json").stat().st_mtime_ns
+    assert main(line) == 0
+    second = json.loads(capsys.readouterr().out)
+    assert (second["explained"], second["already_done"]) == (1, 2)
+    assert (out / "0.png" / "manifest.json").stat().st_mtime_ns == before
+    assert main([*line, "--class", "2"]) == 0, "another request is another answer"
+    assert json.loads(capsys.readouterr().out)["explained"] == 3
+    assert main([*line[:-1], str(images / "inside")]) == 2
+    assert main(["explain", "--batch", str(tmp_path / "no"), "--model", str(folder), "--out", str(out)]) == 2
+
+
+def test_ground_truth():
+    def encoded(values):
+        file = io.BytesIO()
+        Image.fromarray(np.asarray(values, np.uint8)).save(file, "PNG")
+        return file.getvalue()
+
+    assert read_ground_truth(encoded([[0, 1], [2, 0]]), 3).tolist() == [[0, 1], [2, 0]]
+    assert read_ground_truth(encoded([[0, 255], [255, 0]]), 2).tolist() == [[0, 1], [1, 0]]
+    with pytest.raises(InputError, match="has the value 9"):
+        read_ground_truth(encoded([[0, 1], [9, 0]]), 3)
+    with pytest.raises(InputError, match="colour"):
+        read_ground_truth(png(), 3)
+
+
+def test_words_on_layers(case):
+    segmenter, _, result = case
+    names = list(result.maps)
+    assert default_layer(names) == "decoder.blocks.2" and default_layer(["a"]) == "a"
+    for name in names:
+        assert "channels" in describe_layer(name, names, *segmenter.layers[name][::-1])
+        assert reading_advice(name, result, segmenter.layers[name][1]).endswith(".")
