@@ -1,0 +1,103 @@
+"""The three jobs in a real browser: patient, Markdown, risk, upload, two overlays; a screenshot of each page."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from core.ehr.demo.cases import read_cases
+from core.safety import NOTICE
+from pages.shared.navigation import ENTRIES
+from tests.e2e.app_process import go, settle
+from tests.e2e.conftest import App
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+def picture() -> bytes:
+    """A grey image with two dark ovals: enough of a chest for a segmenter to find something in."""
+    y, x = np.mgrid[:320, :320] / 320
+    lungs = sum(np.exp(-((((x - cx) / 0.14) ** 2 + ((y - 0.5) / 0.3) ** 2) ** 2)) for cx in (0.3, 0.7))
+    pixels = np.clip(190 - 130 * lungs + np.random.default_rng(0).normal(0, 4, x.shape), 0, 255)
+    file = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def save(page: Page, folder: Path, name: str) -> None:
+    settle(page)
+    page.screenshot(path=folder / f"{name}.png")
+
+
+def test_read_score_see(app: App, page: Page, screenshots: Path):
+    go(page, app.url)
+    expect(page.get_by_text(NOTICE)).to_be_visible()
+    save(page, screenshots, "start")
+
+    page.get_by_role("link", name="Patients", exact=True).click()
+    page.wait_for_selector("[data-testid=stDataFrame]")
+    save(page, screenshots, "patients")
+    table = page.locator("[data-testid=stDataFrame]").bounding_box()
+    assert table is not None
+    page.mouse.click(table["x"] + 16, table["y"] + 54)  # the box that selects the first row; the table is a canvas
+    page.wait_for_selector(".st-key-record-text li")
+    expect(page.locator(".st-key-record-text")).to_contain_text("Patient Demographics")
+    assert "subject=" in page.url
+    assert "at=" in page.url
+
+    case = read_cases(app.dataset)[0]
+    go(page, f"{app.url}/patients?subject={case.subject_id}&at={case.prediction_time.isoformat()}")
+    page.wait_for_selector(".st-key-record-text li")
+    save(page, screenshots, "record")
+    for tab in ("Timeline", "Labs and vitals", "Events", "Compare"):
+        page.get_by_role("tab", name=tab).click()
+        save(page, screenshots, tab.split()[0].lower())
+
+    page.get_by_role("link", name="Risk", exact=True).click()
+    page.wait_for_url("**/risk**")
+    settle(page)
+    expect(page.locator(".stMain")).to_contain_text("Long LOS")
+    expect(page.locator(".stMain")).to_contain_text("%")
+    save(page, screenshots, "risk")
+
+    page.get_by_role("link", name="Imaging", exact=True).click()
+    page.wait_for_url("**/imaging**")
+    settle(page)
+    page.get_by_role("radio", name="Upload").click()
+    page.locator("input[type=file]").first.set_input_files(
+        {"name": "x.png", "mimeType": "image/png", "buffer": picture()}
+    )
+    settle(page)
+    for method in ("Seg-Grad CAM", "Seg-HiRes-Grad CAM"):
+        expect(page.get_by_text(method, exact=False).first).to_be_visible()
+    images = page.locator(".stMain [data-testid=stImage] img, .stMain .stPlotlyChart")
+    page.wait_for_function("() => document.querySelectorAll('.stMain img, .stMain .stPlotlyChart').length >= 2")
+    assert images.count() >= 2
+    save(page, screenshots, "imaging")
+
+
+def test_tour_goes_through_the_pages(app: App, page: Page):
+    go(page, app.url)
+    page.locator(".st-key-tour-start button").click()
+    page.wait_for_selector(".st-key-record-text li")
+    expect(page.locator(".st-key-tour")).to_contain_text("Tour 1 of 3: Read")
+    page.locator(".st-key-tour-next button").click()
+    expect(page.locator(".st-key-tour")).to_contain_text("Tour 2 of 3: Score", timeout=60_000)
+    page.locator(".st-key-tour-next button").click()
+    expect(page.locator(".st-key-tour")).to_contain_text("Tour 3 of 3: See", timeout=60_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.title)
+def test_every_page_opens_by_its_address(app: App, browser, screenshots: Path, entry, scheme):
+    """A link to any page shows that page, framed, without an error, in both themes."""
+    context = browser.new_context(viewport={"width": 1920, "height": 1080}, color_scheme=scheme)
+    tab = context.new_page()
+    go(tab, f"{app.url}/{'' if entry is ENTRIES[0] else Path(entry.script).stem}")
+    expect(tab.get_by_text(NOTICE)).to_be_visible()
+    expect(tab.get_by_text("Something went wrong")).to_have_count(0)
+    tab.screenshot(path=screenshots / f"{Path(entry.script).stem}-1920-{scheme}.png")
+    context.close()
