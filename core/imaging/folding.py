@@ -83,7 +83,9 @@ def fold_batch_norms(model: nn.Module, in_channels: int, side: int = 64, toleran
 
 def _after(norm: nn.BatchNorm2d) -> nn.Module:
     """What remains of a norm once its scale and shift are in the convolution; timm's norms carry an activation."""
-    return nn.Sequential(norm.drop, norm.act) if hasattr(norm, "act") and hasattr(norm, "drop") else nn.Identity()
+    if not (hasattr(norm, "act") and hasattr(norm, "drop")):
+        return nn.Identity()
+    return nn.Sequential(norm.get_submodule("drop"), norm.get_submodule("act"))
 
 
 def _replace(model: nn.Module, name: str, module: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""A real browser against a running app: `app.py` on a free port, Debian's Chromium through Playwright.
+"""The app on the demo cohort, for the browser of tests/conftest.py.
 
 Screenshots go to a temporary folder; with CHARTLIGHT_SCREENSHOTS=1 to docs/screenshots, for the README.
 """
@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.e2e.app_process import ARGUMENTS, CHROMIUM, ROOT, STEP_SECONDS, running
+from tests.e2e.app_process import ROOT, running
 
-IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
-SUBJECTS = 120
+SUBJECTS = 400
 """Subjects of the demo cohort that the tests browse."""
 
 
@@ -28,44 +27,14 @@ class App:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        reason = "no Chromium on this machine (install the package chromium, or name one in CHARTLIGHT_CHROMIUM)"
-        if IN_CI:
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="session")
 def app(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """The app on the demo cohort, started as `python -m core serve` starts it."""
     from core.ehr.demo import generate_demo
 
     home = tmp_path_factory.mktemp("home")
-    generate_demo(home / "demo", subjects=SUBJECTS, seed=3)
+    generate_demo(home / "demo", subjects=SUBJECTS, seed=0)
     with running(home, home / "demo") as url:
         yield App(url, home / "demo", home)
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh browser session of 1280 x 800, in light mode; requests to anything but the app fail the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light")
-    context.set_default_timeout(STEP_SECONDS * 1000)
-    tab = context.new_page()
-    elsewhere: list[str] = []
-    tab.on("request", lambda request: elsewhere.append(request.url) if not is_ours(request.url) else None)
-    yield tab
-    context.close()
-    assert not elsewhere, f"the page called out: {elsewhere[:5]}"
-
-
-def is_ours(url: str) -> bool:
-    return url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "about:"))
 
 
 @pytest.fixture(scope="session")

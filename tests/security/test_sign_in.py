@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,11 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="Chromium is not installed"),
-]
+pytestmark = pytest.mark.e2e
 
 
 def free_port() -> int:
@@ -69,16 +64,6 @@ def app(provider, tmp_path_factory):
     yield f"http://127.0.0.1:{port}", home
     process.kill()
     process.wait()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as engine:
-        arguments = ["--no-sandbox", "--disable-background-networking"]
-        browser = engine.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
 
 
 def become(provider: str, sub: str, roles) -> None:
