@@ -30,6 +30,18 @@ from core.errors import InputError
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L")
 
 
+UNSTATED = {
+    "resize": "native",
+    "intensity": "percentile",
+    "low": 0.0,
+    "high": 100.0,
+    "mean": 0.0,
+    "std": 1.0,
+    "tile": 1024,
+}
+"""For a card that does not say: pixels as they are, the image's own range to 0..1, large images in tiles."""
+
+
 @dataclass(frozen=True)
 class Geometry:
     """How the image's pixels lie on the model's grid.
@@ -115,10 +127,12 @@ class Preprocessing:
     def from_card(cls, block: Mapping[str, Any] | None, channels: int | None = None) -> "Preprocessing":
         """Read a card's ``preprocessing`` block; ``channels`` (a model's ``in_channels``) fills in where it is silent.
 
+        No block at all is read as :data:`UNSTATED`.
+
         Raises:
             InputError: a field is unknown or has a value that cannot be.
         """
-        values = dict(block or {})
+        values: dict[str, Any] = dict(block or UNSTATED)
         known = {field.name: field.type for field in fields(cls)}
         if unknown := sorted(set(values) - set(known)):
             raise InputError(f"preprocessing has the unknown field {unknown[0]!r}", f"use only {', '.join(known)}")
