@@ -8,6 +8,7 @@ rejections or report. Each run is a process of its own, so that its peak memory 
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -94,6 +95,7 @@ def main() -> None:
             cpu_s=median([run["cpu_s"] for run in ours]),
             rows_per_cpu_second=median([run["rows"] / run["cpu_s"] for run in ours]),
             rows=ours[0]["rows"],
+            load_average=os.getloadavg()[0],
         )
 
 
