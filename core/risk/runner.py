@@ -40,7 +40,8 @@ class RunOptions:
         paper_exact: reproduce the quirks of the paper's code (see :func:`core.risk.fit.fit_logistic`).
         replicates: of the patient-level bootstrap.
         seed: of the resamples.
-        shots_data: folder with ``<task>/all_shots_data.json`` of a release; our own draws otherwise.
+        shots_data: folder with ``<task>/all_shots_data.json`` of a release; by default those that lie beside the
+            dataset's labels, and our own draws where there are none.
         workers: units at a time; the number of cores at most.
     """
 
@@ -101,7 +102,7 @@ def count_feature_set(
 
 
 def draw_shots(
-    labels: TaskLabels, options: RunOptions, out: Path, rows: np.ndarray
+    labels: TaskLabels, options: RunOptions, out: Path, rows: np.ndarray, shipped: Path | None = None
 ) -> tuple[dict[str, list[Shots]], list[Problem]]:
     """Few-shot draws of each sub-task: read from a release where it has them, made and kept otherwise.
 
@@ -110,20 +111,26 @@ def draw_shots(
         options: of the run.
         out: output folder; draws are kept in ``out/shots/<task>/all_shots_data.json``.
         rows: bool ``(n,)`` labels that every model has features for, the only ones drawn from.
+        shipped: the dataset's own ``all_shots_data.json``, which an import of EHRSHOT keeps beside the labels.
     """
     wanted = [k for k in options.shots if k != ALL]
     shots: dict[str, list[Shots]] = {}
     problems: list[Problem] = []
     if not wanted:
         return shots, problems
-    given = options.shots_data / labels.task / SHOTS_FILE if options.shots_data else None
+    given = options.shots_data / labels.task / SHOTS_FILE if options.shots_data else shipped
     if given is not None and given.is_file():
         try:
             data = read_shots_file(given)
             for key, target in labels.target.items():
                 name = SUBTASK_BY_KEY[key].paper_name
                 shots[key] = shots_from_json(data, name, labels.subject, labels.time, target)
-            return shots, problems
+            lacking = sorted(set(wanted) - set.intersection(*({s.k for s in drawn} for drawn in shots.values())))
+            if not lacking:
+                return shots, problems
+            message = f"the few-shot file has no draws for k = {', '.join(map(str, lacking))}; our own draws were used"
+            problems.append(Problem(labels.task, "shots_file", len(lacking), message))
+            shots = {}
         except InputError as error:
             message = f"{error.what}; our own draws were used"
             problems.append(Problem(labels.task, "shots_file", 0, message))
@@ -179,7 +186,8 @@ def run_benchmark(
     jobs = []
     for task, of_task in labels.items():
         everywhere = np.logical_and.reduce([positions[i, task] >= 0 for i in range(len(features))])
-        shots, bad = draw_shots(of_task, options, out, everywhere)
+        shipped = Path(dataset.path) / "labels" / task / SHOTS_FILE if dataset is not None else None
+        shots, bad = draw_shots(of_task, options, out, everywhere, shipped)
         wrong += bad
         label_print = fingerprint(of_task.subject, of_task.time, of_task.split, *of_task.target.values())
         for i, feature_set in enumerate(features):

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 from scipy.special import expit
 
-from core.errors import ChartlightError
+from core.errors import ChartlightError, InputError
 from core.risk.baselines import fit_boosted
 from core.risk.bootstrap import Resamples, bootstrap_values
 from core.risk.calibration import fit_calibrator, prior_shift
@@ -118,6 +118,8 @@ def _subtask(
     check_target(target[held], "the held_out split")
     resamples = Resamples(labels.subject[held], spec.replicates, spec.seed)
     draws = [Shots(ALL, 0, train, validation)] if spec.k == ALL else [s for s in shots if s.k == spec.k]
+    if not draws:
+        raise InputError(f"there are no draws of {spec.k} shots", "see the problems of the few-shot draws")
     parts = []
     for draw in draws:
         x, v = draw.train[has[draw.train]], draw.validation[has[draw.validation]]

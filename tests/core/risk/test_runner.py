@@ -265,6 +265,21 @@ def test_shots_of_a_release_are_used(whole, dataset, embedded, tmp_path):
     assert result.results["value"].to_list() == pytest.approx(same["value"].to_list(), nan_ok=True)
 
 
+def test_shots_beside_the_labels_are_taken_and_a_k_that_they_lack_is_named(whole, dataset_path, embedded, tmp_path):
+    out, first = whole
+    folder = tmp_path / "with-shots"
+    shutil.copytree(dataset_path, folder)
+    shutil.copy(out / "shots" / "guo_los" / "all_shots_data.json", folder / "labels" / "guo_los")
+    own = open_dataset(folder)
+    result = run_benchmark(own, [embedded], tmp_path / "a", ["guo_los"], RunOptions(shots=(8,), replicates=50))
+    same = first.results.filter((pl.col("labeling_function") == "guo_los") & (pl.col("k") == 8))
+    assert result.results["value"].to_list() == pytest.approx(same["value"].to_list(), nan_ok=True)
+    assert not result.problems and not (tmp_path / "a" / "shots").exists()
+    result = run_benchmark(own, [embedded], tmp_path / "b", ["guo_los"], RunOptions(shots=(4,), replicates=50))
+    assert [(p.kind, p.count) for p in result.problems] == [("shots_file", 1)]
+    assert result.results.filter(pl.col("k") == 4).height
+
+
 def test_paper_exact_changes_the_refit_only(dataset, embedded, tmp_path):
     exact = run_benchmark(dataset, [embedded], tmp_path, ["guo_los"], RunOptions(replicates=20, paper_exact=True))
     assert exact.computed == 1 and exact.results.height
