@@ -45,3 +45,13 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     return tmp_path_factory.mktemp("screenshots")
+
+
+@pytest.fixture(scope="session")
+def wide_screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the screenshots at 1920 x 1080 in both themes, to be looked at; git ignores it."""
+    if os.environ.get("CHARTLIGHT_SCREENSHOTS") == "1":
+        folder = ROOT / "tests" / "e2e" / "out"
+        folder.mkdir(exist_ok=True)
+        return folder
+    return tmp_path_factory.mktemp("wide")

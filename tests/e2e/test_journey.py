@@ -1,30 +1,18 @@
 """The three jobs in a real browser: patient, Markdown, risk, upload, two overlays; a screenshot of each page."""
 
-import io
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Page, expect
 
 from core.ehr.demo.cases import read_cases
 from core.safety import NOTICE
 from pages.shared.navigation import ENTRIES
-from tests.e2e.app_process import go, settle
+from tests.e2e.app_process import ROOT, go, settle
 from tests.e2e.conftest import App
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-
-
-def picture() -> bytes:
-    """A grey image with two dark ovals: enough of a chest for a segmenter to find something in."""
-    y, x = np.mgrid[:320, :320] / 320
-    lungs = sum(np.exp(-((((x - cx) / 0.14) ** 2 + ((y - 0.5) / 0.3) ** 2) ** 2)) for cx in (0.3, 0.7))
-    pixels = np.clip(190 - 130 * lungs + np.random.default_rng(0).normal(0, 4, x.shape), 0, 255)
-    file = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8)).save(file, "PNG")
-    return file.getvalue()
+RADIOGRAPH = ROOT / "assets" / "samples" / "radiograph-3.png"
 
 
 def save(page: Page, folder: Path, name: str) -> None:
@@ -39,7 +27,7 @@ def test_read_score_see(app: App, page: Page, screenshots: Path):
 
     page.get_by_role("link", name="Patients", exact=True).click()
     page.wait_for_selector("[data-testid=stDataFrame]")
-    save(page, screenshots, "patients")
+    save(page, screenshots, "list")
     table = page.locator("[data-testid=stDataFrame]").bounding_box()
     assert table is not None
     page.mouse.click(table["x"] + 16, table["y"] + 54)  # the box that selects the first row; the table is a canvas
@@ -51,7 +39,7 @@ def test_read_score_see(app: App, page: Page, screenshots: Path):
     case = read_cases(app.dataset)[0]
     go(page, f"{app.url}/patients?subject={case.subject_id}&at={case.prediction_time.isoformat()}")
     page.wait_for_selector(".st-key-record-text li")
-    save(page, screenshots, "record")
+    save(page, screenshots, "patients")
     for tab in ("Timeline", "Labs and vitals", "Events", "Compare"):
         page.get_by_role("tab", name=tab).click()
         save(page, screenshots, tab.split()[0].lower())
@@ -67,9 +55,7 @@ def test_read_score_see(app: App, page: Page, screenshots: Path):
     page.wait_for_url("**/imaging**")
     settle(page)
     page.get_by_role("radio", name="Upload").click()
-    page.locator("input[type=file]").first.set_input_files(
-        {"name": "x.png", "mimeType": "image/png", "buffer": picture()}
-    )
+    page.locator("input[type=file]").first.set_input_files(RADIOGRAPH)
     settle(page)
     for method in ("Seg-Grad CAM", "Seg-HiRes-Grad CAM"):
         expect(page.get_by_text(method, exact=False).first).to_be_visible()
@@ -92,12 +78,12 @@ def test_tour_goes_through_the_pages(app: App, page: Page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.title)
-def test_every_page_opens_by_its_address(app: App, browser, screenshots: Path, entry, scheme):
+def test_every_page_opens_by_its_address(app: App, browser, wide_screenshots: Path, entry, scheme):
     """A link to any page shows that page, framed, without an error, in both themes."""
     context = browser.new_context(viewport={"width": 1920, "height": 1080}, color_scheme=scheme)
     tab = context.new_page()
     go(tab, f"{app.url}/{'' if entry is ENTRIES[0] else Path(entry.script).stem}")
     expect(tab.get_by_text(NOTICE)).to_be_visible()
     expect(tab.get_by_text("Something went wrong")).to_have_count(0)
-    tab.screenshot(path=screenshots / f"{Path(entry.script).stem}-1920-{scheme}.png")
+    tab.screenshot(path=wide_screenshots / f"{Path(entry.script).stem}-1920-{scheme}.png")
     context.close()
