@@ -75,7 +75,7 @@ def standing(groups: pl.DataFrame | None, versions: Sequence[str], score: str = 
     )
     for version in versions:
         parts.append(
-            rows.filter(pl.col("version") == version).rename({"version": "source", "name": "place"}).select(columns)
+            rows.filter(pl.col("version") == version).with_columns(source="version", place="name").select(columns)
         )
     empty = pl.DataFrame(schema=_SCHEMA | {"place": pl.String, "note": pl.String}).select(columns)
     return pl.concat([empty, *parts])
@@ -220,7 +220,8 @@ def ablations(groups: pl.DataFrame | None, family: str, versions: Sequence[str],
         parts.insert(0, both.with_columns(source=pl.lit(OURS), variant=variant, model=name).select(columns))
     out = pl.concat(parts)
     order = {
-        text: i for i, text in enumerate(sorted(out["variant"].unique().to_list(), key=lambda t: variant_order(family, t)))
+        text: i
+        for i, text in enumerate(sorted(out["variant"].unique().to_list(), key=lambda t: variant_order(family, t)))
     }
     rank = pl.col("variant").replace_strict(order, return_dtype=pl.Int64) if order else pl.lit(0)
     return out.sort(pl.col("source") != OURS, "source", "model", rank, maintain_order=True)

@@ -96,11 +96,14 @@ def show(
         selection_mode: as in ``st.plotly_chart``.
         mode_bar: offer zoom, reset and download; off for small multiples.
     """
+    config = CONFIG if mode_bar else {**CONFIG, "displayModeBar": False}
+    if selection_mode != "points":  # the tools for selecting stay where there is something to select
+        config = {**config, "modeBarButtonsToRemove": ["autoScale2d", "toggleSpikelines"]}
     return st.plotly_chart(
         chart,
         key=key,
         theme="streamlit",
-        config=CONFIG if mode_bar else {**CONFIG, "displayModeBar": False},
+        config=config,
         on_select=on_select,
         selection_mode=selection_mode,
         alt=alt,

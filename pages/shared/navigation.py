@@ -27,6 +27,7 @@ ENTRIES = (
     Entry("", "pages/start.py", "Start", "light_mode", "What Chartlight does, in three steps."),
     Entry("Read", "pages/patients.py", "Patients", "clinical_notes", "Read a record as the language model reads it."),
     Entry("Score", "pages/risk.py", "Risk", "monitoring", "Scores for the 15 tasks, and what stands behind each."),
+    Entry("Score", "pages/benchmark.py", "Benchmark", "leaderboard", "A run's results beside the published ones."),
     Entry("See", "pages/imaging.py", "Imaging", "radiology", "What a segmenter looks at, in two maps."),
     Entry("About", "pages/model_facts.py", "Model facts", "fact_check", "Each model's card: purpose, data, limits."),
     Entry("About", "pages/status.py", "Status", "monitor_heart", "What this installation has and what it lacks."),

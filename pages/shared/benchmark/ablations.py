@@ -1,0 +1,106 @@
+"""Tab Ablations: what the text, its length and the encoder are worth."""
+
+import polars as pl
+import streamlit as st
+
+from core.figures import Plot, Series
+from core.risk.comparison import OURS, PLACES, ablations, families, interval_text, variant_order
+from core.risk.published import LEAK_NOTE
+from pages.shared import charts, empty
+from pages.shared.benchmark import draw, looks
+from pages.shared.benchmark.source import Run
+
+ORDERED = ("context", "lookback", "chunk")
+"""Ablations whose values have an order, drawn as lines."""
+UNITS = {"context": "Tokens read", "lookback": "How far back the text goes", "chunk": "Tokens a window"}
+
+
+def show(run: Run) -> None:
+    """Draw the choice of ablation and place, the figure, and how to run one."""
+    names = families(run.groups)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-ablations"):
+        family = st.segmented_control(
+            "Ablation", list(names), default=next(iter(names)), required=True, format_func=names.get,
+            key="ablation-family",
+        ) or next(iter(names))  # fmt: skip
+        place = st.selectbox("Group", PLACES, format_func=looks.SHORT_PLACES.get, key="ablation-place", width=180)
+    rows = ablations(run.groups, family, run.versions, place)
+    if not rows.height:
+        empty.show(
+            "Nothing is known of this ablation for this choice",
+            "Publications give macro values, most of them from the fifth version. A run of your own:",
+            command=f"python -m core benchmark DATASET --features FEATURES --out RESULTS --ablate {_example(family)}",
+            key="ablations",
+        )
+        return
+    draw.show(plot(rows, family, names[family], looks.SHORT_PLACES[place], run), "ablations", _height(rows, family))
+    if not rows.filter(pl.col("source") == OURS).height:
+        st.caption("This run has no such ablation. One is made with:")
+        st.code(
+            f"python -m core benchmark DATASET --features FEATURES --out RESULTS --ablate {_example(family)}",
+            language="bash",
+        )
+    st.caption(
+        f"AUROC on all training data. Older papers' text is Markdown, the fifth version's a list of codes. {run.note}"
+        + (f" {LEAK_NOTE}" if "v1/v2" in run.versions else "")
+    )
+
+
+def plot(rows: pl.DataFrame, family: str, title: str, place: str, run: Run) -> Plot:
+    """The figure: lines over an ordered ablation, one row a variant otherwise."""
+    variants = list(dict.fromkeys(_sorted(rows, family)))
+    across = family in ORDERED
+    series, said = [], []
+    for i, (source, model) in enumerate(rows.select("source", "model").unique(maintain_order=True).iter_rows()):
+        part = rows.filter((pl.col("source") == source) & (pl.col("model") == model))
+        name = model if source == OURS else f"{model} · {looks.source_name(source)}"
+        at = [float(variants.index(variant)) for variant in part["variant"]]
+        value = part["value"].to_list()
+        text = [
+            f"{name}, {title.lower()} {variant}: {interval_text(v, low, high)}"
+            for variant, v, low, high in part.select("variant", "value", "lower", "upper").iter_rows()
+        ]
+        series.append(
+            Series(
+                name,
+                at if across else value,
+                value if across else at,
+                part["lower"].to_list(),
+                part["upper"].to_list(),
+                text,
+                charts.CATEGORICAL[i % len(charts.CATEGORICAL)],
+                draw.SYMBOLS[i % len(draw.SYMBOLS)],
+                line=("solid" if source == OURS else "dot") if across else "",
+            )
+        )
+        best = max(range(len(value)), key=value.__getitem__)
+        said.append(f"{name} is highest at {part['variant'][best]} with {value[best]:.3f}")
+    alt = f"{place} AUROC by {title.lower()}: {'; '.join(said)}."
+    note = LEAK_NOTE if "v1/v2" in run.versions else run.note
+    heading = f"{title}: {place} AUROC"
+    if across:
+        ticks = [(float(i), variant) for i, variant in enumerate(variants)]
+        return Plot(heading, alt, series, x_title=UNITS[family], y_title="AUROC", x_ticks=ticks, note=note)
+    return Plot(heading, alt, series, x_title="AUROC", y_title=title.lower(), rows=variants, note=note)
+
+
+def _sorted(rows: pl.DataFrame, family: str) -> list[str]:
+    return sorted(rows["variant"].unique().to_list(), key=lambda variant: variant_order(family, variant))
+
+
+def _height(rows: pl.DataFrame, family: str) -> int | None:
+    return 420 if family in ORDERED else 130 + 28 * rows["variant"].n_unique()
+
+
+def _example(family: str) -> str:
+    values = {
+        "context": "512,1024,2048,4096",
+        "lookback": "1d,1w,1mo,1y,full",
+        "instruction": "task,generic,empty",
+        "sections": "without,only",
+        "chunk": "256,512",
+        "strategy": "markdown,recent_codes",
+        "profile": "paper,corrected",
+        "encoder": "minilm,qwen3-embedding-0.6b",
+    }
+    return f"{family}={values[family]}"

@@ -1,0 +1,118 @@
+"""Tab Calibration: does a probability mean what it says."""
+
+import pandas as pd
+import polars as pl
+import streamlit as st
+
+from core.figures import Plot, Series
+from core.risk.comparison import RELIABLE_POSITIVES, mean_replicates, shots_of
+from core.risk.metrics import brier, calibration_in_the_large, calibration_slope_intercept, ece, ici, reliability_curve
+from pages.shared import charts, empty
+from pages.shared.benchmark import draw, looks, pick, source
+from pages.shared.benchmark.source import Run
+
+COLUMNS = {"Calibrated": "proba_calibrated", "As the head gives it": "proba"}
+
+
+def show(run: Run) -> None:
+    """Draw the choice of task, k and probability, the reliability curves and the numbers."""
+    if run.result is None:
+        source.missing("Calibration curves")
+        return
+    predictions = run.predictions().filter(pl.col("variant") == "")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-calibration"):
+        task = pick.task(predictions, "calibration")
+        if task is None:
+            return
+        rows = pick.of_task(predictions, task)
+        ks = shots_of(rows)
+        k = st.segmented_control(
+            "Training examples a class",
+            ks,
+            default=ks[-1],
+            required=True,
+            format_func=looks.shots,
+            key="calibration-k",
+        )
+        which = st.segmented_control(
+            "Probability", list(COLUMNS), default="Calibrated", required=True, key="calibration-which"
+        )
+    rows = mean_replicates(rows.filter(pl.col("k") == (ks[-1] if k is None else k)))
+    column = COLUMNS[which or "Calibrated"]
+    positives = int(rows.group_by("model").agg(pl.col("label").sum())["label"].max() or 0)
+    if not rows.height:
+        empty.show("There are no predictions of this choice", key="calibration")
+        return
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        draw.show(plot(rows, column, looks.TASK_NAMES.get(task, task), run), "calibration", 440)
+    with right:
+        st.dataframe(numbers(rows, column), hide_index=True, key="calibration-table", alt="Calibration of each model")
+        if positives < RELIABLE_POSITIVES:
+            st.markdown(
+                f":material/info: {positives} positives, fewer than {RELIABLE_POSITIVES}: no reliable estimate."
+            )
+        st.caption(
+            "Ten groups of equal size by predicted probability; bars are 95 % Wilson intervals of the observed share. "
+            "Ideal: slope 1, intercept 0, ECE 0 (ten bins of equal width). ICI: mean distance from a smooth line. "
+            "A calibrator is fitted on the tuning split, these are held-out patients."
+        )
+
+
+def plot(rows: pl.DataFrame, column: str, task: str, run: Run) -> Plot:
+    """The reliability curves of each model."""
+    series, said = [], []
+    for i, model in enumerate(rows["model"].unique(maintain_order=True)):
+        part = rows.filter(pl.col("model") == model)
+        curve = reliability_curve(part["label"].to_numpy(), part[column].to_numpy())
+        series.append(
+            Series(
+                model,
+                [b.predicted for b in curve],
+                [b.observed for b in curve],
+                [b.lower for b in curve],
+                [b.upper for b in curve],
+                [
+                    f"{model}: predicted {100 * b.predicted:.1f} %, observed {100 * b.observed:.1f} % "
+                    f"({100 * b.lower:.1f} to {100 * b.upper:.1f}), {b.n:,} labels"
+                    for b in curve
+                ],
+                charts.CATEGORICAL[i % len(charts.CATEGORICAL)],
+                draw.SYMBOLS[i % len(draw.SYMBOLS)],
+                line="solid",
+            )
+        )
+        said.append(f"{model} ECE {ece(part['label'].to_numpy(), part[column].to_numpy()):.3f}")
+    high = max([v for s in series for v in (*s.x, *s.upper) if v is not None], default=1.0)
+    end = min(1.0, max(0.1, 1.05 * high))
+    return Plot(
+        f"Reliability: {task}",
+        f"Observed share against predicted probability for {task}: {'; '.join(said)}.",
+        series,
+        x_title="Predicted probability",
+        y_title="Observed share",
+        x_range=(-0.02 * end, end),
+        y_range=(-0.02 * end, end),
+        diagonal=True,
+        note=run.note,
+    )
+
+
+def numbers(rows: pl.DataFrame, column: str) -> pd.DataFrame:
+    """Slope, intercept, calibration in the large, ECE, ICI and Brier score of each model, models across."""
+    out = {}
+    for model in rows["model"].unique(maintain_order=True):
+        part = rows.filter(pl.col("model") == model)
+        y, p = part["label"].to_numpy(), part[column].to_numpy()
+        slope, intercept = calibration_slope_intercept(y, p)
+        values = {
+            "Slope": slope,
+            "Intercept": intercept,
+            "In the large": calibration_in_the_large(y, p),
+            "ECE": ece(y, p),
+            "ICI": ici(y, p),
+            "Brier score": brier(y, p),
+        }
+        out[model] = {name: "not defined" if v != v else f"{v:.3f}" for name, v in values.items()}
+        out[model] |= {"Held out": f"{len(y):,}", "Positives": f"{int(y.sum()):,}"}
+    return pd.DataFrame(out).rename_axis("Measure").reset_index()

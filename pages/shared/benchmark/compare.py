@@ -1,0 +1,114 @@
+"""Tab Compare models: paired differences on the same patients."""
+
+import pandas as pd
+import polars as pl
+import streamlit as st
+
+from core.ehr.tasks import TASK_BY_ID
+from core.figures import Plot, Series
+from core.risk.comparison import oriented, shots_of
+from pages.shared import charts, empty
+from pages.shared.benchmark import draw, looks, source
+from pages.shared.benchmark.source import Run
+
+SIGNIFICANT = 0.05
+
+
+def show(run: Run) -> None:
+    """Draw the choice of two models, their differences and the table."""
+    if run.result is None:
+        source.missing("Paired differences")
+        return
+    differences = run.result.differences
+    names = list(dict.fromkeys([*differences["a"].to_list(), *differences["b"].to_list()]))
+    if len(names) < 2:
+        empty.show(
+            "This run has one model", "Add another with --models, e.g. `count`, or --ablate, and run it again.",
+            icon="compare_arrows", key="compare",
+        )  # fmt: skip
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-compare"):
+        a = st.selectbox("Model A", names, 0, key="compare-a", width=260)
+        b = st.selectbox("Model B", [name for name in names if name != a], 0, key="compare-b", width=260)
+        ks = shots_of(differences)
+        k = st.segmented_control(
+            "Training examples a class", ks, default=ks[-1], required=True, format_func=looks.shots, key="compare-k"
+        )
+        score = st.segmented_control(
+            "Score", ("auroc", "auprc"), default="auroc", required=True, format_func=looks.SCORES.get,
+            key="compare-score",
+        )  # fmt: skip
+    rows = oriented(differences, a, b, ks[-1] if k is None else k, score or "auroc")
+    if not rows.height:
+        empty.show("These two were not compared at this number of examples", icon="compare_arrows", key="compare")
+        return
+    rows = rows.sort("difference", descending=True)
+    clear = rows.filter(pl.col("p_holm") < SIGNIFICANT)
+    for_a, for_b = (int((clear["difference"] > 0).sum()), int((clear["difference"] < 0).sum()))
+    st.markdown(
+        f"After Holm's correction across {rows.height} tasks, **A is higher in {for_a}, B in {for_b}**, and "
+        f"{rows.height - for_a - for_b} do not differ."
+    )
+    draw.show(plot(rows, a, b, looks.SCORES[score or "auroc"], run), "compare")
+    st.dataframe(table(rows), hide_index=True, key="compare-table", alt="Paired differences of every task")
+    st.caption(
+        "Both models on the same patient resamples; few-shot replicates' probabilities are averaged, the chest X-ray "
+        "findings' values too. Filled: p below 0.05 after Holm's correction. That two do not differ is no proof that "
+        "they are alike: see the width of the interval."
+    )
+
+
+def plot(rows: pl.DataFrame, a: str, b: str, score: str, run: Run) -> Plot:
+    """The forest of differences."""
+    sure = [p is not None and p < SIGNIFICANT for p in rows["p_holm"]]
+    names = [TASK_BY_ID[task].name for task in rows["task"]]
+    series = Series(
+        f"{a} minus {b}",
+        rows["difference"].to_list(),
+        list(range(rows.height)),
+        rows["lower"].to_list(),
+        rows["upper"].to_list(),
+        [
+            f"{name}: {d:+.3f} ({low:+.3f} to {high:+.3f}), p {_p(p)} after Holm"
+            for name, d, low, high, p in zip(
+                names, rows["difference"], rows["lower"], rows["upper"], rows["p_holm"], strict=True
+            )
+        ],
+        charts.BLUE,
+        "circle",
+        hollow=[not one for one in sure],
+    )
+    return Plot(
+        f"{score}: {a} minus {b}",
+        f"Paired differences in {score} of {rows.height} tasks, {a} minus {b}, with 95 % intervals; {sum(sure)} have "
+        "a p-value below 0.05 after Holm's correction.",
+        [series],
+        x_title=f"Difference in {score} (right of 0: A higher)",
+        y_title="task",
+        rows=names,
+        x_line=0.0,
+        note=run.note,
+    )
+
+
+def table(rows: pl.DataFrame) -> pd.DataFrame:
+    """The differences as a table."""
+    return pd.DataFrame(
+        [
+            {
+                "Task": TASK_BY_ID[row["task"]].name,
+                "A minus B": f"{row['difference']:+.3f}",
+                "95 % interval": f"{row['lower']:+.3f} to {row['upper']:+.3f}",
+                "p": _p(row["p_value"]),
+                "p, Holm": _p(row["p_holm"]),
+                "Labels compared": row["n"],
+            }
+            for row in rows.iter_rows(named=True)
+        ]
+    )
+
+
+def _p(value: float | None) -> str:
+    if value is None or value != value:
+        return "not defined"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,102 @@
+"""Tab Few-shot: how many labelled examples a model needs."""
+
+import polars as pl
+import streamlit as st
+
+from core.figures import Plot, Series
+from core.risk.comparison import OURS, PLACES, curves, interval_text
+from core.risk.fewshot import ALL
+from core.risk.published import LEAK_NOTE
+from pages.shared import charts, empty
+from pages.shared.benchmark import draw, looks
+from pages.shared.benchmark.source import Run
+
+_DASH = {OURS: "solid"}
+
+
+def show(run: Run) -> None:
+    """Draw the choice of place and score, the curves and what they hold."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-few-shot"):
+        places = {place: looks.PLACE_NAMES[place] for place in PLACES} | looks.TASK_NAMES
+        default = 0 if run.groups is not None and (run.groups["k"] != ALL).any() else 1
+        place = st.selectbox(
+            "Group or task", list(places), default, format_func=places.get, key="few-shot-place", width=360
+        )
+        scores = ("auroc", "auprc", "brier") if run.result else ("auroc", "auprc")
+        score = st.segmented_control(
+            "Score", scores, default="auroc", required=True, format_func=looks.SCORES.get, key="few-shot-score"
+        )
+    rows = curves(run.groups, run.results, place, score or "auroc", run.versions)
+    if not rows.filter(pl.col("k") != ALL).height:
+        empty.show(
+            "There is no few-shot curve of this choice",
+            "The leaderboard has curves of groups and tasks, the fifth version of the paper one group's, a run those "
+            "of its --shots. There is no published macro curve.",
+            key="few-shot",
+        )
+        if not rows.height:
+            return
+    draw.show(plot(rows, places[place], looks.SCORES[score or "auroc"], run), "few-shot", 460)
+    st.caption(
+        "k labelled examples of each class for training and as many for validation, drawn anew in each replicate; "
+        "tested on the whole held-out split. Bands: one standard deviation over replicates, where it is known. "
+        f"At “all”, the 95 % interval. {run.note}"
+    )
+
+
+def plot(rows: pl.DataFrame, place: str, score: str, run: Run) -> Plot:
+    """The figure: k on a log axis, all training data at its right end."""
+    few = sorted(set(rows.filter(pl.col("k") != ALL)["k"].to_list()))
+    end = 2 * (few[-1] if few else 128)
+    ticks = [(float(k), str(k)) for k in few if k not in (12, 24, 48)] + [(float(end), "all")]
+    series: list[Series] = []
+    said: list[str] = []
+    models = list(rows.select("source", "model").unique(maintain_order=True).iter_rows())
+    models.sort(key=lambda pair: pair[0] != OURS)
+    for i, (source, model) in enumerate(models):
+        part = rows.filter((pl.col("source") == source) & (pl.col("model") == model))
+        name = model if source == OURS else f"{model} · {looks.source_name(source)}"
+        colour = charts.CATEGORICAL[i % len(charts.CATEGORICAL)]
+        look = {"colour": colour, "symbol": draw.SYMBOLS[i % len(draw.SYMBOLS)]}
+        curve, whole = part.filter(pl.col("k") != ALL), part.filter(pl.col("k") == ALL)
+        series.append(
+            Series(
+                name,
+                [float(k) for k in curve["k"]],
+                curve["value"].to_list(),
+                curve["lower"].to_list(),
+                curve["upper"].to_list(),
+                [_text(name, row) for row in curve.iter_rows(named=True)],
+                line="solid" if source == OURS else "dot",
+                band=True,
+                **look,
+            )
+        )
+        if whole.height:
+            series.append(
+                Series(
+                    name,
+                    [float(end)],
+                    whole["value"].to_list(),
+                    whole["lower"].to_list(),
+                    whole["upper"].to_list(),
+                    [_text(name, row) for row in whole.iter_rows(named=True)],
+                    legend=not curve.height,
+                    **look,
+                )
+            )
+        said.append(f"{name} from {part['value'][0]:.2f} to {part['value'][-1]:.2f}")
+    return Plot(
+        f"Few-shot {score}: {place}",
+        f"{score} over the number of training examples of each class, for {place}: {'; '.join(said)}.",
+        series,
+        x_title="Training examples of each class (k)",
+        y_title=score,
+        x_ticks=ticks,
+        x_log=True,
+        note=LEAK_NOTE if "v1/v2" in run.versions else run.note,
+    )
+
+
+def _text(name: str, row: dict) -> str:
+    return f"{name}, k = {looks.shots(row['k'])}: {interval_text(row['value'], row['lower'], row['upper'])}"

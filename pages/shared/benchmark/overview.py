@@ -1,0 +1,132 @@
+"""Tab Overview: macro and group values, the run's beside the published ones."""
+
+import pandas as pd
+import polars as pl
+import streamlit as st
+
+from core.figures import Plot, Series
+from core.risk.comparison import OURS, PLACES, interval_text, shots_of, standing
+from core.risk.published import CHEXPERT_NOTE, LEADERBOARD, LEAK_NOTE
+from pages.shared import empty
+from pages.shared.benchmark import draw, looks
+from pages.shared.benchmark.source import Run
+
+
+def show(run: Run) -> None:
+    """Draw the choice of score and k, the figure, the table and the notes."""
+    with st.container(horizontal=True, gap="medium", key="tight-overview"):
+        scores = ("auroc", "auprc", "brier") if run.result else ("auroc", "auprc")
+        score = st.segmented_control(
+            "Score", scores, default="auroc", required=True, format_func=looks.SCORES.get, key="overview-score"
+        )
+        ks = shots_of(run.groups) if run.groups is not None and run.groups.height else [-1]
+        k = st.segmented_control(
+            "Training examples a class", ks, default=ks[-1], required=True, format_func=looks.shots, key="overview-k"
+        )
+    rows = standing(run.groups, run.versions, score or "auroc", ks[-1] if k is None else k)
+    if not rows.height:
+        empty.show(
+            "Nothing was published for this choice",
+            "Choose another score, more examples or another version above.",
+            key="overview",
+        )
+        return
+    draw.show(plot(rows, looks.SCORES[score or "auroc"], run), "overview")
+    st.dataframe(
+        table(rows), hide_index=True, key="overview-table", alt="Macro and group values with intervals, by model"
+    )
+    notes(run)
+
+
+def notes(run: Run) -> None:
+    """Say what a reader must know of the figures shown: comparability, the rule of the intervals, the leak."""
+    if "v1/v2" in run.versions:
+        st.markdown(f":material/warning: **Length-of-stay leak.** {LEAK_NOTE}")
+    if LEADERBOARD in run.versions:
+        st.caption(CHEXPERT_NOTE)
+    st.caption(
+        "Macro is the mean of the four groups, a group the mean of its tasks. Intervals: 1.96 standard deviations of "
+        f"the patient-level bootstrap, by the paper's rule. {run.note}"
+    )
+
+
+def labels(rows: pl.DataFrame) -> list[tuple[str, str]]:
+    """Source and model of each line of the figure: ours first, each source by its macro value or mean of groups."""
+    macro = pl.col("value").filter(pl.col("place") == "macro").first()
+    ranked = (
+        rows.group_by("source", "model", maintain_order=True)
+        .agg(pl.coalesce(macro, pl.col("value").mean()).alias("rank"))
+        .with_columns(order=pl.col("source").replace_strict({s: i for i, s in enumerate(looks.SOURCES)}))
+        .sort("order", pl.col("rank"), descending=[False, True])
+    )
+    return list(ranked.select("source", "model").iter_rows())
+
+
+def plot(rows: pl.DataFrame, score: str, run: Run) -> Plot:
+    """The figure: one line a model, one panel for the macro value and each group."""
+    lines = labels(rows)
+    place_of = {line: i for i, line in enumerate(lines)}
+    series = []
+    for source in dict.fromkeys(source for source, _ in lines):
+        colour, symbol = looks.SOURCES[source]
+        for panel, place in enumerate(PLACES):
+            part = rows.filter((pl.col("source") == source) & (pl.col("place") == place))
+            series.append(
+                Series(
+                    looks.source_name(source),
+                    part["value"].to_list(),
+                    [place_of[source, model] for model in part["model"]],
+                    part["lower"].to_list(),
+                    part["upper"].to_list(),
+                    [
+                        f"{model}, {looks.source_name(source)}: {interval_text(value, low, high)}"
+                        + (f" · {note}" if note.startswith("mean of") else "")
+                        for model, value, low, high, note in part.select(
+                            "model", "value", "lower", "upper", "note"
+                        ).iter_rows()
+                    ],
+                    colour,
+                    symbol,
+                    panel=panel,
+                    legend=panel == 0,
+                )
+            )
+    best = [
+        f"{model} ({looks.source_name(source)}) {value:.3f}"
+        for source, model, value in rows.filter(pl.col("place") == "macro")
+        .group_by("source", maintain_order=True)
+        .agg(pl.col("model", "value").sort_by("value", descending=True).first())
+        .iter_rows()
+    ]
+    return Plot(
+        f"{score}: macro and task groups",
+        f"{score} of {len(lines)} models in five panels, macro and the four task groups, with 95 % intervals. Highest "
+        f"macro value of each source: {'; '.join(best) or 'none'}.",
+        series,
+        [looks.SHORT_PLACES[place] for place in PLACES],
+        score,
+        "model",
+        [model if source == OURS else f"{model} · {_tag(source)}" for source, model in lines],
+        note=LEAK_NOTE if "v1/v2" in run.versions else run.note,
+    )
+
+
+def table(rows: pl.DataFrame) -> pd.DataFrame:
+    """The figure's numbers, one line a model."""
+    out = []
+    for source, model in labels(rows):
+        part = rows.filter((pl.col("source") == source) & (pl.col("model") == model))
+        cells = {row["place"]: row for row in part.iter_rows(named=True)}
+        entry = {"Model": model, "Source": looks.source_name(source) + (" (leak)" if source == "v1/v2" else "")}
+        for place in PLACES:
+            cell = cells.get(place)
+            text = interval_text(cell["value"], cell["lower"], cell["upper"]) if cell else ""
+            entry[looks.SHORT_PLACES[place]] = text + (
+                f", {cell['note']}" if cell and cell["note"].startswith("mean of") else ""
+            )
+        out.append(entry)
+    return pd.DataFrame(out)
+
+
+def _tag(source: str) -> str:
+    return "board" if source == LEADERBOARD else source

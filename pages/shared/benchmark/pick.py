@@ -1,0 +1,24 @@
+"""Choices that several tabs offer."""
+
+import polars as pl
+import streamlit as st
+
+from core.risk.subtasks import ALL_SUBTASKS
+from pages.shared import empty
+from pages.shared.benchmark import looks
+
+
+def task(predictions: pl.DataFrame, key: str) -> str | None:
+    """Draw the choice of a sub-task that there are predictions of; None, and a word, where there is none."""
+    if not predictions.height:
+        empty.show("This run has no predictions", "Run the benchmark again with the same folder.", key=key)
+        return None
+    have = set(predictions.select("labeling_function", "sub_task").unique().iter_rows())
+    keys = [sub.key for sub in ALL_SUBTASKS if (sub.task, sub.paper_name) in have]
+    return st.selectbox("Task", keys, format_func=looks.TASK_NAMES.get, key=f"{key}-task", width=320)
+
+
+def of_task(predictions: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Predictions of one sub-task."""
+    sub = next(sub for sub in ALL_SUBTASKS if sub.key == key)
+    return predictions.filter((pl.col("labeling_function") == sub.task) & (pl.col("sub_task") == sub.paper_name))

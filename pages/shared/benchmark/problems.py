@@ -1,0 +1,57 @@
+"""Tab Problems: what was wrong with the input, counted; nothing was dropped silently."""
+
+import pandas as pd
+import streamlit as st
+
+from core import files
+from pages.shared import downloads, empty, layout
+from pages.shared.benchmark import source
+from pages.shared.benchmark.source import Run
+
+KINDS = {
+    "unknown_subject": "labels of unknown subjects",
+    "duplicate_label": "duplicated labels",
+    "conflicting_label": "contradictory labels",
+    "no_split": "labels outside of the splits",
+    "bad_label": "labels without meaning",
+    "missing_features": "labels without features",
+    "wrong_dimension": "feature sets of another dimension",
+    "one_class": "tasks or splits of one class",
+    "no_labels": "tasks without labels",
+    "shots_file": "unusable few-shot draws",
+    "failed": "models that failed",
+}
+
+
+def show(run: Run) -> None:
+    """Draw the counts by kind and the list."""
+    if run.result is None:
+        source.missing("Problems of the input")
+        return
+    problems = run.result.problems
+    if not problems:
+        empty.show(
+            "Nothing was wrong with the input", "Every label had a subject, a split and features.",
+            icon="task_alt", key="problems",
+        )  # fmt: skip
+        return
+    table = pd.DataFrame(
+        {
+            "Task or model": [problem.task for problem in problems],
+            "What": [KINDS.get(problem.kind, problem.kind) for problem in problems],
+            "Count": [problem.count for problem in problems],
+            "What was done": [problem.message for problem in problems],
+        }
+    )
+    counts = table.groupby("What", sort=False).size()
+    layout.facts([(str(what), f"{n:,}") for what, n in counts.items()], key="problems")
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="problems-table",
+        column_config={"What was done": st.column_config.TextColumn(width="large")},
+        alt=f"{len(problems)} problems with task, kind, count and what was done",
+    )
+    downloads.button(
+        "CSV", lambda: files.csv_text(table), "benchmark-problems.csv", "text/csv", "problems-csv", page="benchmark"
+    )

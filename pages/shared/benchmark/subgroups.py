@@ -1,0 +1,138 @@
+"""Tab Subgroups: sex, age band and record length, small cells suppressed."""
+
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import streamlit as st
+
+from core.figures import Plot, Series
+from core.risk.comparison import interval_text, mean_replicates, shots_of
+from core.risk.subgroups import MIN_CELL, MIN_EVENTS, SubgroupRow, attributes_of_rows, subgroup_table
+from core.risk.thresholds import threshold_for_alert_rate
+from pages.shared import charts, empty, resources
+from pages.shared.benchmark import draw, looks, pick, source
+from pages.shared.benchmark.cohorts import holder_of
+from pages.shared.benchmark.source import Run
+
+ALERTS = (5, 10, 20)
+
+
+def show(run: Run) -> None:
+    """Draw the choice of task and model, the forest of subgroups and the table."""
+    if run.result is None:
+        source.missing("Subgroups")
+        return
+    predictions = run.predictions().filter(pl.col("variant") == "")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-subgroups"):
+        task = pick.task(predictions, "subgroups")
+        if task is None:
+            return
+        rows = pick.of_task(predictions, task)
+        rows = mean_replicates(rows.filter(pl.col("k") == shots_of(rows)[-1]))
+        models = rows["model"].unique(maintain_order=True).to_list()
+        model = st.selectbox("Model", models, key="subgroups-model", width=260)
+        alerts = st.segmented_control(
+            "Alerts per 100", ALERTS, default=10, required=True, key="subgroups-alerts",
+            help="Sets the threshold behind the share of missed positives.",
+        )  # fmt: skip
+    rows = rows.filter(pl.col("model") == model)
+    subjects = np.unique(rows["patient_id"].to_numpy())
+    name = holder_of(subjects)
+    if name is None:
+        empty.show(
+            "The dataset of this run is not offered here",
+            "Sex, age and record length are read from the patients' records. Name the dataset's folder in "
+            "`CHARTLIGHT_DATASETS`.",
+            icon="group_off",
+            key="subgroups",
+        )
+        return
+    threshold = threshold_for_alert_rate(rows["proba_calibrated"].to_numpy(), float(alerts or 10))
+    cells = subgroup_table(
+        rows["label"].to_numpy(),
+        rows["proba_calibrated"].to_numpy(),
+        rows["patient_id"].to_numpy(),
+        attributes(name, tuple(rows["patient_id"]), tuple(rows["prediction_time"])),
+        threshold,
+    )
+    draw.show(plot(cells, looks.TASK_NAMES.get(task, task), model, run), "subgroups")
+    st.dataframe(table(cells), hide_index=True, key="subgroups-table", alt="Metrics of each subgroup")
+    st.caption(
+        f"Cells of fewer than {MIN_CELL} patients are suppressed; no AUROC with fewer than {MIN_EVENTS} positives or "
+        f"negatives. Missed: share of positives below the threshold that gives {alerts or 10} alerts per 100 overall "
+        f"({100 * threshold:.1f} %). Intervals: 95 %, patient-level bootstrap. A difference between subgroups can "
+        "come from how ill they are, how well they are recorded, or the model."
+    )
+
+
+@st.cache_data(show_spinner="Reading the patients' records …", max_entries=64)
+def attributes(dataset: str, subject: tuple[int, ...], time: tuple[datetime, ...]) -> dict[str, list[str]]:
+    """Attributes of rows, read once for a set of rows."""
+    return attributes_of_rows(
+        resources.dataset(dataset), np.array(subject, np.int64), np.array(time, "datetime64[us]")
+    )
+
+
+def plot(cells: list[SubgroupRow], task: str, model: str, run: Run) -> Plot:
+    """The forest of AUROC by subgroup."""
+    names = [f"{cell.attribute}: {cell.group}" for cell in cells]
+    known = [(i, cell) for i, cell in enumerate(cells) if cell.auroc is not None]
+    series = Series(
+        "AUROC",
+        [cell.auroc.value for _, cell in known if cell.auroc],
+        [float(i) for i, _ in known],
+        [cell.auroc.lower for _, cell in known if cell.auroc],
+        [cell.auroc.upper for _, cell in known if cell.auroc],
+        [
+            f"{names[i]}: {interval_text(cell.auroc.value, cell.auroc.lower, cell.auroc.upper)}, "
+            f"{cell.patients:,} patients, {cell.positives:,} positives"
+            for i, cell in known
+            if cell.auroc
+        ],
+        charts.BLUE,
+        "diamond",
+    )
+    return Plot(
+        f"AUROC by subgroup: {task}, {model}",
+        f"AUROC of {model} for {task} in {len(known)} of {len(cells)} subgroups by sex, age band and record length; "
+        "the others are too small.",
+        [series],
+        x_title="AUROC",
+        y_title="subgroup",
+        rows=names,
+        x_line=0.5,
+        note=run.note,
+    )
+
+
+def table(cells: list[SubgroupRow]) -> pd.DataFrame:
+    """The cells as a table; what is suppressed says so."""
+    return pd.DataFrame(
+        [
+            {
+                "By": cell.attribute,
+                "Group": cell.group,
+                "Patients": f"fewer than {MIN_CELL}" if cell.suppressed else f"{cell.patients:,}",
+                "Labels": _count(cell.n),
+                "Positives": _count(cell.positives),
+                "AUROC": interval_text(cell.auroc.value, cell.auroc.lower, cell.auroc.upper)
+                if cell.auroc
+                else "too few",
+                "AUPRC": _number(cell.auprc),
+                "Brier score": _number(cell.brier),
+                "In the large": _number(cell.calibration_in_the_large),
+                "Missed": "" if cell.missed is None else f"{100 * cell.missed:.0f} %",
+            }
+            for cell in cells
+        ]
+    )
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or value != value else f"{value:.3f}"

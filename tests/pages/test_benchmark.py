@@ -1,0 +1,272 @@
+"""The Benchmark page: published numbers alone, a finished run in every tab, damaged folders, roles, files, the map."""
+
+import csv
+import io
+import shutil
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from core import figures, files
+from core.access import Identity
+from core.ehr.store import open_dataset
+from core.embedding.features import Features
+from core.risk.featuresets import FeatureSet
+from core.risk.neighbours import NeighbourPool, save_pool
+from core.risk.runner import RunOptions, load_labels, run_benchmark
+from core.risk.subtasks import ALL_SUBTASKS
+from pages.shared.benchmark import source
+from tests.core.risk.conftest import write_dataset
+from tests.pages.conftest import shown
+from tests.pages.test_patients import figures as drawn
+from tests.pages.test_patients import sound, tables
+
+PAGE = "pages/benchmark.py"
+TASKS = ["guo_los", "lab_anemia", "chexpert"]
+TABS = (
+    "Overview", "Few-shot", "Tasks", "Calibration", "Compare models", "Subgroups", "Ablations", "Problems",
+    "Embedding map",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory) -> Path:
+    """A dataset of 360 subjects with labels and splits."""
+    return write_dataset(tmp_path_factory.mktemp("benchmark-data") / "shaped")
+
+
+@pytest.fixture(scope="session")
+def run_folder(cohort, tmp_path_factory) -> Path:
+    """A finished run: a model that sees the outcomes through noise, another that sees less, and an ablation."""
+    dataset = open_dataset(cohort)
+    labels, _ = load_labels(dataset, TASKS)
+    rng = np.random.default_rng(0)
+    of = labels["chexpert"]
+    signal = np.stack([*of.target.values(), *(labels[task].target[task] for task in TASKS[:2])], axis=1).astype(float)
+
+    def features(name: str, noise: float, variant: str = "") -> FeatureSet:
+        matrix = (signal + noise * rng.normal(size=signal.shape)).astype(np.float32)
+        return FeatureSet(name, ("lr_lbfgs",), of.subject, of.time, None, matrix, variant=variant)
+
+    out = tmp_path_factory.mktemp("benchmark") / "results" / "first"
+    sets = [features("=sharp", 0.7), features("blunt", 3.0), features("=sharp", 1.5, "context=512")]
+    run_benchmark(dataset, sets, out, TASKS, RunOptions(shots=(2, 8, -1), replicates=30))
+    shutil.rmtree(out / "units")
+    return out
+
+
+@pytest.fixture
+def no_demo(monkeypatch, tmp_path):
+    """Without the shipped run."""
+    monkeypatch.setattr(source, "DEMO", tmp_path / "none")
+
+
+def test_published_numbers_stand_alone_with_version_and_command(open_page, no_demo):
+    app = open_page(PAGE)
+    sound(app)
+    text, table = shown(app), tables(app)
+    assert "python -m core benchmark" in text and "There is no run of your own yet" in text
+    assert "paper v5" in table and "Qwen3-Embedding-8B" in table and "0.769 (0.744 to 0.794)" in table
+    assert "Length-of-stay leak" not in text
+
+
+def test_the_leak_is_told_wherever_the_first_version_is_shown(open_page, no_demo):
+    app = open_page(PAGE)
+    app.button_group(key="benchmark-versions").set_value(["v1/v2"]).run()
+    sound(app)
+    assert "Length-of-stay leak" in shown(app)
+    assert "0.774 (0.749 to 0.798)" in tables(app) and "(leak)" in tables(app)
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_tab_opens_without_a_run(open_page, no_demo, tab):
+    app = open_page(PAGE, query={"benchmark": tab})
+    sound(app)
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_tab_opens_with_a_run(open_page, run_folder, cohort, tab):
+    app = open_page(PAGE, datasets=cohort, query={"benchmark": tab}, results=run_folder.parent)
+    sound(app)
+    assert "need a run" not in shown(app)
+
+
+def test_our_values_stand_beside_the_published_ones(open_page, run_folder, cohort):
+    app = open_page(PAGE, datasets=cohort, results=run_folder)
+    groups = pl.read_parquet(run_folder / "groups.parquet").filter(
+        (pl.col("score") == "auroc") & (pl.col("k") == -1) & (pl.col("group") == "macro") & (pl.col("variant") == "")
+    )
+    table = app.dataframe[0].value
+    ours = table[table["Source"] == "This run"]
+    assert len(ours) == 2 and "paper v5" in set(table["Source"])
+    for model, value in groups.select("model", "value").iter_rows():
+        assert ours[ours["Model"] == f"{model} lr_lbfgs"]["Macro"].item().startswith(f"{value:.3f}")
+    assert "mean of 3 of 4 groups" in ours["Macro"].iloc[0]
+
+
+def test_few_shot_curves_have_ours_and_the_leaderboards(open_page, run_folder, cohort):
+    app = open_page(PAGE, datasets=cohort, query={"benchmark": "Few-shot"}, results=run_folder)
+    app.selectbox(key="few-shot-place").set_value("operational_outcomes").run()
+    sound(app)
+    spec = drawn(app)
+    assert "=sharp lr_lbfgs" in spec and "CLMBR-T-Base" in spec and "Leaderboard v3.2" in spec and "paper v5" in spec
+
+
+def test_few_positives_are_marked(open_page, run_folder, cohort):
+    app = open_page(PAGE, datasets=cohort, query={"benchmark": "Tasks"}, results=run_folder)
+    table = app.dataframe[0].value
+    few = table["Positives"] < 30
+    assert (table[few]["Estimate"] == "not reliable").all() and (table[~few]["Estimate"] == "reliable").all()
+    assert set(table["Model"]) == {"=sharp lr_lbfgs", "blunt lr_lbfgs"}
+
+
+def test_the_better_model_wins_the_paired_comparison(open_page, run_folder, cohort):
+    app = open_page(PAGE, datasets=cohort, query={"benchmark": "Compare models"}, results=run_folder)
+    first = app.dataframe[0].value
+    assert all(value.startswith("+") for value in first["A minus B"])
+    a, b = app.selectbox(key="compare-a").value, app.selectbox(key="compare-b").value
+    app.selectbox(key="compare-a").set_value(b).run()
+    app.selectbox(key="compare-b").set_value(a).run()
+    turned = app.dataframe[0].value.set_index("Task")["A minus B"]
+    for task, value in first.set_index("Task")["A minus B"].items():
+        assert float(turned[task]) == -float(value)
+
+
+def test_subgroups_need_the_patients_and_hide_small_cells(open_page, run_folder, cohort):
+    app = open_page(PAGE, query={"benchmark": "Subgroups"}, results=run_folder)
+    sound(app)
+    assert "The dataset of this run is not offered here" in shown(app)
+    app = open_page(PAGE, datasets=cohort, query={"benchmark": "Subgroups"}, results=run_folder)
+    table = app.dataframe[0].value
+    assert set(table["By"]) == {"sex", "age band", "record length"}
+    hidden = table[table["Patients"].str.startswith("fewer")]
+    assert (hidden[["Labels", "Positives", "Brier score"]] == "").all(axis=None)
+
+
+def test_a_damaged_run_is_one_sentence(open_page, run_folder, tmp_path):
+    broken = tmp_path / "results" / "broken"
+    shutil.copytree(run_folder, broken)
+    (broken / "groups.parquet").write_bytes(b"no parquet")
+    app = open_page(PAGE, results=broken.parent)
+    sound(app)
+    assert "Broken holds no finished benchmark" in shown(app) and "Traceback" not in shown(app)
+
+
+def test_a_run_with_other_columns_and_a_missing_folder_are_one_sentence(open_page, run_folder, tmp_path):
+    odd = tmp_path / "results" / "odd"
+    shutil.copytree(run_folder, odd)
+    pl.read_parquet(odd / "results.parquet").drop("n_positive").write_parquet(odd / "results.parquet")
+    app = open_page(PAGE, results=odd)
+    sound(app)
+    assert "lacks n" in shown(app)
+    app = open_page(PAGE, results=tmp_path / "nowhere")
+    sound(app)
+    assert "The results folder nowhere does not exist" in shown(app)
+
+
+def test_a_run_without_predictions_still_has_its_other_tabs(open_page, run_folder, tmp_path):
+    lean = tmp_path / "lean"
+    shutil.copytree(run_folder, lean)
+    (lean / "predictions.parquet").unlink()
+    app = open_page(PAGE, query={"benchmark": "Calibration"}, results=lean)
+    sound(app)
+    assert "Lean has no predictions" in shown(app)
+
+
+def test_a_viewer_may_look_but_not_download(open_page, run_folder, monkeypatch):
+    monkeypatch.setattr("pages.shared.sign_in.local_identity", lambda: Identity("vera", "viewer"))
+    app = open_page(PAGE, results=run_folder)
+    sound(app)
+    assert not app.get("download_button")
+    assert all(button.disabled for button in app.button if button.label in ("PNG", "SVG", "CSV"))
+
+
+def test_files_carry_the_notice_and_no_formula(open_page, run_folder, cohort, monkeypatch):
+    taken = {}
+    monkeypatch.setattr(
+        "pages.shared.downloads.button", lambda label, data, name, *rest, **more: taken.update({name: data})
+    )
+    open_page(PAGE, datasets=cohort, query={"benchmark": "Few-shot"}, results=run_folder)
+    made = {name: data() for name, data in taken.items()}
+    lines = made["benchmark-few-shot.csv"].splitlines()
+    assert "Not a medical device" in lines[0]
+    rows = list(csv.DictReader(io.StringIO("\n".join(lines[1:]))))
+    assert {row["series"] for row in rows} >= {"'=sharp lr_lbfgs"}
+    assert not any(value.startswith("=") for row in rows for value in row.values())
+    svg = made["benchmark-few-shot.svg"].decode()
+    assert ElementTree.fromstring(svg).tag.endswith("svg") and "Not a medical device" in svg and "=sharp" in svg
+    assert Image.open(io.BytesIO(made["benchmark-few-shot.png"])).size[0] > 1000
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_made_inert():
+    import pandas as pd
+
+    text = files.csv_text(pd.DataFrame({"=a": ["=1+1", "@x", "+2", "-3.5", "plain"], "n": [1, 2, 3, 4, -5]}))
+    assert text.splitlines()[1:] == ["'=a,n", "'=1+1,1", "'@x,2", "+2,3", "-3.5,4", "plain,-5"]
+
+
+def test_the_table_of_a_plot_has_its_marks():
+    series = figures.Series("m", [1.0, None], [0.0, 1.0], [0.5, None], [1.5, None], ["one", "gap"])
+    plot = figures.Plot("t", "a", [series], x_title="AUROC", y_title="task", rows=["first", "second"])
+    assert figures.table(plot).to_dict("records") == [
+        {"series": "m", "task": "first", "AUROC": 1.0, "lower": 0.5, "upper": 1.5, "note": "one"}
+    ]
+
+
+@pytest.fixture
+def heads_folder(cohort, tmp_path) -> Path:
+    """Heads' pool of a few records of the cohort, with unknown outcomes among them."""
+    labels, _ = load_labels(open_dataset(cohort), ["guo_los"])
+    of = labels["guo_los"]
+    n = 60
+    outcome = np.full((n, len(ALL_SUBTASKS)), -1, np.int8)
+    outcome[:40, 0] = of.target["guo_los"][:40]
+    matrix = np.random.default_rng(0).normal(size=(n, 8)).astype(np.float32)
+    folder = tmp_path / "heads" / "tiny"
+    folder.mkdir(parents=True)
+    save_pool(NeighbourPool(matrix, of.subject[:n], of.time[:n], outcome), folder)
+    return folder.parent
+
+
+def test_the_map_colours_outcomes_and_leaves_unknown_grey(open_page, cohort, heads_folder):
+    app = open_page(PAGE, datasets=cohort, query={"benchmark": "Embedding map"}, heads=heads_folder)
+    sound(app)
+    spec = drawn(app)
+    assert '"unknown"' in spec and '"had it"' in spec and "Distances on a plane mislead" in shown(app)
+    app.selectbox(key="map-colour").set_value("sex").run()
+    sound(app)
+    assert '"female"' in drawn(app) and '"male"' in drawn(app)
+
+
+def test_the_map_reads_a_features_folder(open_page, cohort, tmp_path, monkeypatch):
+    folder = tmp_path / "features"
+    folder.mkdir()
+    (folder / "manifest.json").write_text("{}")
+    labels, _ = load_labels(open_dataset(cohort), ["guo_los"])
+    of = labels["guo_los"]
+    matrix = np.random.default_rng(1).normal(size=(len(of), 6)).astype(np.float32)
+    features = Features(of.subject, of.time, np.array(["all"] * len(of), object), matrix, {})
+    monkeypatch.setattr("pages.shared.benchmark.vectors.read_features", lambda path: features)
+    app = open_page(PAGE, datasets=cohort, query={"benchmark": "Embedding map"}, features=folder, heads=tmp_path)
+    sound(app)
+    positive = int(of.target["guo_los"].sum())
+    assert f"{positive:,} had it" in drawn(app) or f"{positive:,} had it" in "".join(
+        chart.proto.alt for chart in app.get("plotly_chart") if hasattr(chart.proto, "alt")
+    )
+
+
+def test_a_damaged_pool_is_one_sentence(open_page, heads_folder):
+    (heads_folder / "tiny" / "neighbours.npz").write_bytes(b"no archive")
+    app = open_page(PAGE, query={"benchmark": "Embedding map"}, heads=heads_folder)
+    sound(app)
+    assert "cannot be read" in shown(app)
+
+
+def test_without_embeddings_the_map_says_how_to_make_them(open_page, tmp_path):
+    app = open_page(PAGE, query={"benchmark": "Embedding map"}, heads=tmp_path / "none")
+    sound(app)
+    assert "python -m core embed" in shown(app)
