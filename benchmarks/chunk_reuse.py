@@ -45,7 +45,7 @@ def embed(encoder: Encoder, dataset: Dataset, days: dict[int, list[datetime]], c
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--subjects", type=int, default=40)
+    parser.add_argument("--subjects", type=int, default=24)
     args = parser.parse_args()
     encoder = load_encoder("minilm", device="cpu")
     with tempfile.TemporaryDirectory() as folder:

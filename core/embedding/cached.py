@@ -102,11 +102,28 @@ def embed_texts(
         progress: called with (tokens done, tokens to compute, speed and time left).
         stats: counts are added to it.
     """
-    if not texts:
+    return embed_plans(encoder, plan_texts(encoder, texts, instruction), cache, progress, stats)
+
+
+def plan_texts(
+    encoder: AnyEncoder, texts: Sequence[str], instruction: str | Sequence[str | None] | None = None
+) -> list[list[Piece]]:
+    """The pieces of each text: what can be done ahead, in another thread. Raises InputError for a bad text."""
+    instructions = [instruction] * len(texts) if instruction is None or isinstance(instruction, str) else instruction
+    return [encoder.pieces(text, each) for text, each in zip(texts, instructions, strict=True)]
+
+
+def embed_plans(
+    encoder: AnyEncoder,
+    plans: Sequence[Sequence[Piece]],
+    cache: EmbeddingCache | None = None,
+    progress: Progress | None = None,
+    stats: EmbedStats | None = None,
+) -> np.ndarray:
+    """Embed texts that ``plan_texts`` has cut into pieces; see ``embed_texts``."""
+    if not plans:
         return np.empty((0, encoder.dimension), dtype=np.float32)
     identity = encoder.cache_identity
-    instructions = [instruction] * len(texts) if instruction is None or isinstance(instruction, str) else instruction
-    plans = [encoder.pieces(text, each) for text, each in zip(texts, instructions, strict=True)]
     unique: dict[bytes, Piece] = {}
     keys: list[list[bytes]] = []
     for plan in plans:

@@ -78,15 +78,24 @@ def _value_chunks(name: str, values: str, limit: int, count: Count, offsets: Off
 
 
 def window_texts(text: str, limit: int, offsets: list[tuple[int, int]]) -> list[Chunk]:
-    """Split a text into consecutive windows of ``limit`` tokens (the paper's ablation); the last may be shorter."""
-    starts = range(0, len(offsets), limit)
-    return [
-        Chunk(
-            text[offsets[start][0] : offsets[min(start + limit, len(offsets)) - 1][1]],
-            min(limit, len(offsets) - start),
-        )
-        for start in starts
-    ]
+    """Split a text into consecutive windows of at most ``limit`` tokens (the paper's ablation).
+
+    A window ends between words where there is a gap in its second half: half a word would be other tokens.
+    """
+    windows: list[Chunk] = []
+    start = 0
+    while start < len(offsets):
+        stop = min(start + limit, len(offsets))
+        if stop < len(offsets):
+            gaps = (n for n in range(stop, max(start, stop - limit // 2), -1) if _gap_before(text, offsets[n][0]))
+            stop = next(gaps, stop)
+        windows.append(Chunk(text[offsets[start][0] : offsets[stop - 1][1]], stop - start))
+        start = stop
+    return windows
+
+
+def _gap_before(text: str, position: int) -> bool:
+    return text[position - 1 : position + 1].strip() != text[position - 1 : position + 1]
 
 
 def _pack(lines: Iterable[str], limit: int, count: Count, offsets: Offsets) -> list[Chunk]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -24,9 +24,9 @@ from core.ehr.markdown import SerializationOptions, serialize_many
 from core.ehr.store import Dataset, open_dataset
 from core.ehr.tasks import get_task
 from core.embedding.cache import EmbeddingCache
-from core.embedding.cached import AnyEncoder, EmbedStats, embed_texts
+from core.embedding.cached import AnyEncoder, EmbedStats, embed_plans, plan_texts
 from core.embedding.checks import check_text
-from core.embedding.encoders import load_encoder
+from core.embedding.encoders import Piece, load_encoder
 from core.embedding.features import (
     ALL_TASKS,
     FORMAT,
@@ -230,16 +230,13 @@ def part_texts(dataset: Dataset, part: Part, options: SerializationOptions) -> l
     return [texts[row["subject_id"], row["prediction_time"]] for row in part.rows.iter_rows(named=True)]
 
 
-def embed_part(
-    encoder: AnyEncoder, part: Part, texts: list[str], options: SerializationOptions, cache: EmbeddingCache | None
-) -> tuple[np.ndarray, EmbedStats]:
-    """Embed a part's records: float32 ``(rows, dimension)`` and what it took."""
-    stats = EmbedStats()
+def plan_part(dataset: Dataset, encoder: AnyEncoder, part: Part, options: SerializationOptions) -> list[list[Piece]]:
+    """Write a part's records and cut them into the encoder's pieces: all that comes before computing."""
     instructions = [
         None if task == ALL_TASKS else get_task(task).instruction_for(options.strategy)
         for task in part.rows["task"].to_list()
     ]
-    return embed_texts(encoder, texts, instructions, cache, stats=stats), stats
+    return plan_texts(encoder, part_texts(dataset, part, options), instructions)
 
 
 def run_local(
@@ -249,13 +246,19 @@ def run_local(
     options: SerializationOptions,
     parts: Sequence[Part],
 ) -> Iterator[tuple[Part, np.ndarray, EmbedStats]]:
-    """Embed parts in this process; the records of the next part are written while this one is computed."""
+    """Embed parts in this process; the next part is read, written and cut while this one is computed."""
     with ThreadPoolExecutor(1, thread_name_prefix="serialise") as ahead:
-        coming = [ahead.submit(part_texts, dataset, part, options) for part in parts[:1]]
+
+        def submit(number: int) -> Future[list[list[Piece]]] | None:
+            return ahead.submit(plan_part, dataset, encoder, parts[number], options) if number < len(parts) else None
+
+        coming = submit(0)
         for number, part in enumerate(parts):
-            texts = coming.pop().result()
-            coming += [ahead.submit(part_texts, dataset, after, options) for after in parts[number + 1 : number + 2]]
-            yield part, *embed_part(encoder, part, texts, options, cache)
+            assert coming is not None
+            plans = coming.result()
+            coming = submit(number + 1)
+            stats = EmbedStats()
+            yield part, embed_plans(encoder, plans, cache, stats=stats), stats
 
 
 def _plan(
@@ -317,4 +320,6 @@ def _finish(dest: Path, plan: dict[str, Any], parts: list[Part], dataset: Datase
     }
     if (dest / MANIFEST).is_file() and read_json(dest / MANIFEST).get("parts") == files:
         return
+    for leftover in dest.glob(".*.part"):  # of a run that was killed while it wrote
+        leftover.unlink(missing_ok=True)
     write_json(dest / MANIFEST, manifest)

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from core.ehr.markdown import SerializationOptions
-from core.embedding.cached import EmbedStats
+from core.embedding.cached import EmbedStats, embed_plans
 from core.errors import ChartlightError, InputError, MissingError
 from core.settings import PROJECT_ROOT
 
@@ -42,14 +42,14 @@ class PartWorker:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Embed one part: its number and rows in, its number and vectors out, or the error that it gave."""
-        from core.embedding.cohort import Part, embed_part, part_texts
+        from core.embedding.cohort import Part, plan_part
 
         number = int(batch["number"][0])
         part = Part(number, pl.read_ipc(bytes(batch["rows"][0])))
+        stats = EmbedStats()
         try:
-            vectors, stats = embed_part(
-                self.encoder, part, part_texts(self.dataset, part, self.options), self.options, self.cache
-            )
+            plans = plan_part(self.dataset, self.encoder, part, self.options)
+            vectors = embed_plans(self.encoder, plans, self.cache, stats=stats)
         except ChartlightError as error:  # reported, not retried: it would fail again
             return {"number": [number], "vectors": [b""], "stats": [[0, 0, 0, 0]], "error": [[error.what, error.fix]]}
         counts = [stats.tokens, stats.computed, stats.pieces, stats.computed_pieces]

@@ -9,7 +9,6 @@ The three attention set-ups (reference: ehr-encoders.md 3.1 and 6):
 * encoder (BERT, ModernBERT): as it is.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +19,7 @@ from transformers import AutoModel, PreTrainedModel
 from transformers.utils import is_flash_attn_2_available, logging
 
 from core.embedding.batches import halves, pad
+from core.embedding.memory import check_memory
 from core.embedding.registry import EncoderSpec
 from core.embedding.weights import Weights
 from core.errors import InputError, MissingError
@@ -125,6 +125,9 @@ def load_model(spec: EncoderSpec, weights: Weights, device: str = "auto") -> Pre
     logging.disable_progress_bar()
     target = resolve_device(device)
     dtype = torch.float32 if target.type == "cpu" else getattr(torch, spec.dtype)
+    memory = check_memory(spec, str(target))
+    if not memory.fits:
+        raise _too_large(spec, memory.needed, target)
     flash = target.type == "cuda" and dtype != torch.float32 and is_flash_attn_2_available()
     try:
         model, loading = AutoModel.from_pretrained(
@@ -151,10 +154,14 @@ def load_model(spec: EncoderSpec, weights: Weights, device: str = "auto") -> Pre
     try:
         return model.eval().requires_grad_(False).to(target)
     except torch.OutOfMemoryError:
-        raise MissingError(
-            f"the weights of {spec.name} ({memory_needed(spec, spec.dtype) / 1e9:.1f} GB) do not fit into {target}",
-            "use a smaller encoder or a device with more memory",
-        ) from None
+        raise _too_large(spec, memory.needed, target) from None
+
+
+def _too_large(spec: EncoderSpec, needed: int, device: torch.device) -> MissingError:
+    return MissingError(
+        f"{spec.name} needs {needed / 1e9:.1f} GB of memory, more than {device} has free",
+        "use a smaller encoder, a device with more memory or an embeddings server",
+    )
 
 
 def set_attention(model: PreTrainedModel, attention: str) -> None:
@@ -163,8 +170,3 @@ def set_attention(model: PreTrainedModel, attention: str) -> None:
         for part in (model.config, *model.modules()):
             if hasattr(part, "is_causal") or part is model.config:
                 setattr(part, "is_causal", False)  # noqa: B010  declared by none of the classes
-
-
-def memory_needed(spec: EncoderSpec, precision: str = "bfloat16") -> int:
-    """Bytes that the weights take; activations of a 4,096 token batch add about a fifth."""
-    return math.ceil(spec.parameters * {"float32": 4}.get(precision, 2))

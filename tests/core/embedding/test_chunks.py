@@ -120,6 +120,19 @@ def test_windows_are_consecutive_and_complete():
     assert " ".join(window.text for window in windows) == text
 
 
+def test_a_window_does_not_end_within_a_word():
+    text = "aa bb cc dd ee ff gg hh"
+    letters = [(n, n + 1) for n, letter in enumerate(text) if letter != " "]  # a token a letter
+    windows = window_texts(text, 5, letters)
+    assert [window.text for window in windows] == ["aa bb", "cc dd", "ee ff", "gg hh"]
+    assert [window.tokens for window in windows] == [4, 4, 4, 4]
+    assert [window.text for window in window_texts("abcdefg", 3, [(n, n + 1) for n in range(7)])] == [
+        "abc",
+        "def",
+        "g",
+    ]
+
+
 def test_one_line_longer_than_a_chunk_is_cut_into_windows():
     out = chunks("- " + " ".join(["word"] * 95), 20)
     assert [chunk.tokens for chunk in out] == [20, 20, 20, 20, 16]
