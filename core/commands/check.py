@@ -2,7 +2,7 @@
 
 import argparse
 
-HELP = "Check a dataset: MEDS schema, vocabulary coverage, labels and splits, leakage."
+HELP = "check a dataset: MEDS schema, vocabulary coverage, labels and splits, leakage"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-HELP = "Import an EHRSHOT release or OMOP CDM tables into a MEDS dataset."
+HELP = "import an EHRSHOT release or OMOP CDM tables into a MEDS dataset"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from core.errors import InputError
 
-HELP = "Print one subject's record at a time, as the language model reads it."
+HELP = "print one subject's record at a time, as the language model reads it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
