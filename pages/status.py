@@ -21,6 +21,9 @@ TITLES = {
     "access": "Access",
 }
 
+LEFT = ("data", "heads", "segmenters", "encoders")
+RIGHT = ("machine", "packages", "cache", "access")
+
 
 @st.cache_data(ttl=30, show_spinner="Looking around …", scope="global")
 def look() -> list[Check]:
@@ -46,8 +49,9 @@ if st.button("Look again", icon=":material/refresh:", type="tertiary"):
 found = look()
 wrong, lacking = (sum(check.state == state for check in found) for state in (WRONG, LACKING))
 layout.facts([("Ready", str(len(found) - wrong - lacking)), ("Not here", str(lacking)), ("Wrong", str(wrong))])
-areas = [(area, list(checks)) for area, checks in groupby(found, key=lambda check: check.area)]
-for column, part in zip(st.columns(2), (areas[::2], areas[1::2]), strict=True):
+by_area = {area: list(checks) for area, checks in groupby(found, key=lambda check: check.area)}
+for column, areas in zip(st.columns(2), (LEFT, RIGHT), strict=True):
     with column:
-        for area, checks in part:
-            draw(area, checks)
+        for area in areas:
+            if area in by_area:
+                draw(area, by_area[area])

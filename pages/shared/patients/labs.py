@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 from core.ehr.relative_time import Clock
 from core.ehr.series import Series, numeric_series, readable_unit
 from pages.shared import charts, empty
+from pages.shared.patients import sources
 
 if TYPE_CHECKING:
     from pages.shared.patients.chart import Patient
@@ -69,15 +70,26 @@ def show(patient: "Patient") -> None:
             key=f"lab-page-{patient.subject_id}-{pages}",
         )
     shown = found[page * PAGE : (page + 1) * PAGE]
-    charts.show(
+    state = charts.show(
         draw(shown, patient.at, patient.clock),
         key=f"labs-{patient.subject_id}-{page}",
         alt="Measurements over time: " + ", ".join(f"{one.name} {one.unit}".strip() for one in shown),
         mode_bar=False,
+        on_select="rerun",
     )
+    rows = {point.get("customdata") for point in state.selection.points} if state else set()
+    rows = {row[0] if isinstance(row, list) else row for row in rows} - {None}
+    if rows:
+        sources.draw(
+            sources.of_lines(patient.events, sorted(rows)),
+            patient.dataset.vocabulary,
+            patient.clock,
+            patient.at,
+            key="lab-sources",
+        )
     st.caption(
         "Shaded: reference range, where the code, unit and sex have one. Triangles point to the side on which "
-        "a value lies outside. The vermillion line is the as-of time."
+        "a value lies outside. The vermillion line is the as-of time. Choose a mark to see its source row."
     )
 
 
@@ -123,7 +135,7 @@ def draw(shown: list[Series], at: datetime, clock: Clock) -> go.Figure:
     chart.update_yaxes(nticks=4)
     if clock.relative:
         chart.update_xaxes(title_text=clock.axis_title, title_font={"size": 11}, row=rows)
-    chart.update_layout(margin={"t": 28})
+    chart.update_layout(margin={"t": 28}, clickmode="event+select")
     return chart
 
 
@@ -153,6 +165,8 @@ def _add(chart: go.Figure, one: Series, at: datetime, clock: Clock, span: list, 
                 for value, flag, time, after in zip(one.values, flags, one.times, later, strict=True)
             ],
             hovertemplate="%{hovertext}<extra></extra>",
+            customdata=list(one.rows),
+            unselected={"marker": {"opacity": 0.55}},
         ),
         **place,
     )

@@ -24,7 +24,7 @@ VIEWS = {
     "raw": ":material/code: Raw text",
     "model": ":material/content_cut: What the model sees",
 }
-PART = 250
+PART = 350
 """Lines drawn at once: a browser takes longer over more than a reader would wait."""
 HEIGHT = 640
 
