@@ -78,6 +78,7 @@ def tiny_spec(family: str, folder: Path, **changes: object) -> EncoderSpec:
         "source": f"folder:{folder}",
         "sha256": "",
         "adapters": (),
+        "parameters": 50_000,
         "max_tokens": 4096,
     } | changes
     return dataclasses.replace(get_spec(REGISTERED[family]), **changes)
