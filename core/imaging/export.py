@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from core.errors import InputError
 from core.imaging.cams import CamResult
@@ -23,6 +24,7 @@ from core.imaging.figures import draw_figure, image_region
 from core.imaging.overlay import overlay
 from core.imaging.provenance import manifest
 from core.imaging.segmenters import Segmenter
+from core.safety import EXPORT_NOTICE
 
 FILES = ("maps.npz", "mask.png", "overlay_seg_grad.png", "overlay_seg_hires_grad.png", "manifest.json")
 
@@ -123,8 +125,11 @@ def zip_files(files: Mapping[str, bytes]) -> bytes:
 
 
 def _png(pixels: np.ndarray) -> bytes:
+    """A PNG with the notice in its text; the pixels stay free of it."""
+    notice = PngInfo()
+    notice.add_text("Description", EXPORT_NOTICE)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
+    Image.fromarray(pixels).save(buffer, format="PNG", pnginfo=notice)
     return buffer.getvalue()
 
 

@@ -91,7 +91,11 @@ def draw_figure(
     figure.supxlabel(text, fontsize=5.5, x=0.01, ha="left")
     buffer = io.BytesIO()
     # no date or software name: the same explanation gives the same bytes
-    metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
+    metadata = {
+        "png": {"Software": None, "Description": EXPORT_NOTICE},
+        "svg": {"Date": None, "Description": EXPORT_NOTICE},
+        "pdf": {"CreationDate": None, "Subject": EXPORT_NOTICE},
+    }[file_format]
     figure.savefig(buffer, format=file_format, bbox_inches="tight", metadata=metadata)
     return buffer.getvalue()
 

@@ -14,8 +14,8 @@ from core.risk.fewshot import ALL
 from core.risk.heads import write_atomic
 from core.risk.published import CHEXPERT_NOTE, LEAK_NOTE, VERSIONS, published
 from core.risk.runner import BenchmarkResult
+from core.safety import EXPORT_NOTICE
 
-NOTICE = "Research demonstration. Not a medical device, not for clinical use."
 FEW_POSITIVES = 30
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1b2430;background:#fff;max-width:70rem;margin:2rem auto;padding:0 1rem}
@@ -167,7 +167,7 @@ def render_report(result: BenchmarkResult, title: str, about: dict[str, Any]) ->
         problems = "<p>Nothing was wrong with the input.</p>"
     figure = few_shot_figure(result.groups)
     parts = [
-        f"<p class=notice role=note>{NOTICE}</p>",
+        f"<p class=notice role=note>{EXPORT_NOTICE}</p>",
         f"<h1>EHRSHOT benchmark on {escape(title)}</h1>",
         "<p class=small>Intervals: 95 % over patient-level bootstrap replicates of the held-out split (tasks), or "
         "1.96 standard deviations by the paper's rule (groups and macro). AUROC and AUPRC are those of the scores as "

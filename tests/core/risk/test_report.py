@@ -14,6 +14,7 @@ from core.risk.models import choose_models
 from core.risk.report import render_report
 from core.risk.results import groups_table, results_table
 from core.risk.runner import BenchmarkResult, read_result
+from core.safety import EXPORT_NOTICE
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_the_command_writes_tables_and_a_self_contained_report(run_folder, capsy
     for name in ("results.csv", "groups.csv", "differences.csv", "problems.csv", "predictions.parquet"):
         assert (run_folder / name).is_file()
     html = (run_folder / "report.html").read_text()
-    assert "not for clinical use" in html and "<svg" in html and "Long LOS" in html
+    assert EXPORT_NOTICE in html and "<svg" in html and "Long LOS" in html
     assert "leaked" in html and "v5" in html
     assert not re.search(r'(src|href)\s*=\s*"?https?:', html) and "<script" not in html
     assert read_result(run_folder).results.height
