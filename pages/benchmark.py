@@ -32,8 +32,6 @@ layout.header("Benchmark", "The 15 EHRSHOT tasks: what a run measured, beside wh
 run = source.choose()
 if run.result is not None:
     st.caption(source.describe(run))
-elif len(source.folders()) == 0:
-    source.invite()
 tabs = st.tabs(list(TABS), on_change="rerun", key="benchmark", bind="query-params")
 for tab, draw in zip(tabs, TABS.values(), strict=True):
     if tab.open:

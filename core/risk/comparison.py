@@ -263,10 +263,10 @@ def mean_replicates(predictions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def interval_text(value: float | None, lower: float | None, upper: float | None, digits: int = 3) -> str:
+def interval_text(value: float | None, lower: float | None, upper: float | None, dash: str = " to ") -> str:
     """Write "0.812 (0.790 to 0.834)", without the interval where there is none; "" where there is no value."""
     if value is None or not np.isfinite(value):
         return ""
     if lower is None or upper is None or not (np.isfinite(lower) and np.isfinite(upper)):
-        return f"{value:.{digits}f}"
-    return f"{value:.{digits}f} ({lower:.{digits}f} to {upper:.{digits}f})"
+        return f"{value:.3f}"
+    return f"{value:.3f} ({lower:.3f}{dash}{upper:.3f})"

@@ -70,7 +70,7 @@ def test_published_numbers_stand_alone_with_version_and_command(open_page, no_de
     sound(app)
     text, table = shown(app), tables(app)
     assert "python -m core benchmark" in text and "There is no run of your own yet" in text
-    assert "paper v5" in table and "Qwen3-Embedding-8B" in table and "0.769 (0.744 to 0.794)" in table
+    assert "paper v5" in table and "Qwen3-Embedding-8B" in table and "0.769 (0.744–0.794)" in table
     assert "Length-of-stay leak" not in text
 
 
@@ -79,7 +79,7 @@ def test_the_leak_is_told_wherever_the_first_version_is_shown(open_page, no_demo
     app.button_group(key="benchmark-versions").set_value(["v1/v2"]).run()
     sound(app)
     assert "Length-of-stay leak" in shown(app)
-    assert "0.774 (0.749 to 0.798)" in tables(app) and "(leak)" in tables(app)
+    assert "0.774 (0.749–0.798)" in tables(app) and "(leak)" in tables(app)
 
 
 @pytest.mark.parametrize("tab", TABS)

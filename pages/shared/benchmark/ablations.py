@@ -35,7 +35,7 @@ def show(run: Run) -> None:
         return
     draw.show(plot(rows, family, names[family], looks.SHORT_PLACES[place], run), "ablations", _height(rows, family))
     if not rows.filter(pl.col("source") == OURS).height:
-        st.caption("This run has no such ablation. One is made with:")
+        st.caption("A run with this ablation of your own is made with:")
         st.code(
             f"python -m core benchmark DATASET --features FEATURES --out RESULTS --ablate {_example(family)}",
             language="bash",

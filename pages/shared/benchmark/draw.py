@@ -60,7 +60,7 @@ def plotly(plot: Plot, height: int | None = None) -> go.Figure:
     titled = any(plot.panels)
     chart.update_layout(hovermode="closest", margin={"t": (34 if named else 8) + (20 if titled else 0)})
     if titled:
-        chart.update_layout(legend={"yshift": 20} if False else {"y": 1.0 + 26 / max(height - 90, 60)})
+        chart.update_layout(legend={"y": 1.0 + 26 / max(height - 90, 60)})  # above the panels' titles
         for i, title in enumerate(plot.panels):
             chart.add_annotation(
                 text=f"<b>{charts.plain(title)}</b>", x=0, xref=f"x{i + 1 if i else ''} domain", xanchor="left",
@@ -115,7 +115,7 @@ def _add(chart: go.Figure, series: Series, along_x: bool) -> None:
 
 
 def _axes(chart: go.Figure, plot: Plot) -> None:
-    chart.update_xaxes(title=plot.x_title or None, fixedrange=False)
+    chart.update_xaxes(title=plot.x_title or None, row=1, col=1)
     if plot.x_log:
         chart.update_xaxes(type="log")
     if plot.x_ticks:

@@ -52,8 +52,8 @@ def show(run: Run) -> None:
     with left:
         chart = draw.plotly(figure, 520)
         chart.update_layout(dragmode=drag or "lasso")
-        chart.update_xaxes(showticklabels=False, ticks="")
-        chart.update_yaxes(showticklabels=False)
+        chart.update_xaxes(showticklabels=False, ticks="", showgrid=False)
+        chart.update_yaxes(showticklabels=False, showgrid=False)
         chart.update_traces(marker={"size": 6, "line": {"width": 0}, "opacity": 0.75})
         picked = charts.show(
             chart, key=f"map-{name}-{by}-{method}", alt=figure.alt, on_select="rerun",

@@ -9,11 +9,13 @@ from core.risk.comparison import OURS, PLACES, interval_text, shots_of, standing
 from core.risk.published import CHEXPERT_NOTE, LEADERBOARD, LEAK_NOTE
 from pages.shared import empty
 from pages.shared.benchmark import draw, looks
-from pages.shared.benchmark.source import Run
+from pages.shared.benchmark.source import Run, folders, invite
 
 
 def show(run: Run) -> None:
     """Draw the choice of score and k, the figure, the table and the notes."""
+    if not folders():
+        invite()
     with st.container(horizontal=True, gap="medium", key="tight-overview"):
         scores = ("auroc", "auprc", "brier") if run.result else ("auroc", "auprc")
         score = st.segmented_control(
@@ -33,7 +35,11 @@ def show(run: Run) -> None:
         return
     draw.show(plot(rows, looks.SCORES[score or "auroc"], run), "overview")
     st.dataframe(
-        table(rows), hide_index=True, key="overview-table", alt="Macro and group values with intervals, by model"
+        table(rows),
+        hide_index=True,
+        key="overview-table",
+        column_config={"Model": st.column_config.Column(width=180), "Source": st.column_config.Column(width=110)},
+        alt="Macro and group values with intervals, by model",
     )
     notes(run)
 
@@ -69,6 +75,8 @@ def plot(rows: pl.DataFrame, score: str, run: Run) -> Plot:
     series = []
     for source in dict.fromkeys(source for source, _ in lines):
         colour, symbol = looks.SOURCES[source]
+        places = set(rows.filter(pl.col("source") == source)["place"])
+        first = next(panel for panel, place in enumerate(PLACES) if place in places)
         for panel, place in enumerate(PLACES):
             part = rows.filter((pl.col("source") == source) & (pl.col("place") == place))
             series.append(
@@ -88,7 +96,7 @@ def plot(rows: pl.DataFrame, score: str, run: Run) -> Plot:
                     colour,
                     symbol,
                     panel=panel,
-                    legend=panel == 0,
+                    legend=panel == first,
                 )
             )
     best = [
@@ -106,7 +114,8 @@ def plot(rows: pl.DataFrame, score: str, run: Run) -> Plot:
         [looks.SHORT_PLACES[place] for place in PLACES],
         score,
         "model",
-        [model if source == OURS else f"{model} · {_tag(source)}" for source, model in lines],
+        rows=[model if source == OURS else f"{model} · {_tag(source)}" for source, model in lines],
+        x_range=_range(rows),
         note=LEAK_NOTE if "v1/v2" in run.versions else run.note,
     )
 
@@ -120,7 +129,7 @@ def table(rows: pl.DataFrame) -> pd.DataFrame:
         entry = {"Model": model, "Source": looks.source_name(source) + (" (leak)" if source == "v1/v2" else "")}
         for place in PLACES:
             cell = cells.get(place)
-            text = interval_text(cell["value"], cell["lower"], cell["upper"]) if cell else ""
+            text = interval_text(cell["value"], cell["lower"], cell["upper"], dash="–") if cell else ""
             entry[looks.SHORT_PLACES[place]] = text + (
                 f", {cell['note']}" if cell and cell["note"].startswith("mean of") else ""
             )
@@ -128,5 +137,15 @@ def table(rows: pl.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(out)
 
 
+def _range(rows: pl.DataFrame) -> tuple[float, float]:
+    """One scale for all panels, so that they can be compared by eye."""
+    ends = rows.select(
+        low=pl.min_horizontal("value", pl.col("lower").fill_nan(None)).min(),
+        high=pl.max_horizontal("value", pl.col("upper").fill_nan(None)).max(),
+    ).row(0)
+    margin = 0.04 * max(ends[1] - ends[0], 0.05)
+    return ends[0] - margin, ends[1] + margin
+
+
 def _tag(source: str) -> str:
-    return "board" if source == LEADERBOARD else source
+    return "leaderboard" if source == LEADERBOARD else source

@@ -34,7 +34,8 @@ def show(run: Run) -> None:
             "There is no figure of a task for this choice", "Choose a run or the leaderboard above.", key="tasks"
         )
         return
-    draw.show(figure, "tasks")
+    marks = len({series.name for series in figure.series})
+    draw.show(figure, "tasks", 92 + max(draw.ROW, 7 * marks) * len(figure.rows))
     if run.results is not None:
         st.dataframe(
             table(run.results, k, kept),
