@@ -1,8 +1,9 @@
 """What structure-aware chunks save in a cohort with 20 prediction times a subject.
 
 Subjects of the demo generator that have 20 or more days with a visit; the prediction times are the last 20 such days
-(and, as a harder case that is reported beside it, 20 days spread over the whole history). Records are embedded in
-the order of time through the real cache; "plain" counts the tokens of embedding each record by itself, in windows.
+(and, as a harder case that is reported beside it, 20 days spread over the whole history). Counted is what the cohort
+computes with one cache, in the order of time; "plain" is embedding each record by itself, in windows. One subject is
+embedded for real to show that the count is right and that the cache does not change the vectors.
 Special tokens and the names that value chunks repeat are counted.
 """
 
@@ -19,7 +20,7 @@ from core.ehr.demo import generate_demo
 from core.ehr.markdown import serialize_many
 from core.ehr.store import Dataset, open_dataset
 from core.embedding.cache import EmbeddingCache
-from core.embedding.cached import EmbedStats, embed_texts
+from core.embedding.cached import EmbedStats, embed_texts, plain_tokens
 from core.embedding.encoders import Encoder, load_encoder
 
 TIMES = 20
@@ -31,21 +32,35 @@ def visit_days(dataset: Dataset, subject: int) -> list[datetime]:
     return [datetime.combine(day, time(23, 59)) for day in events["time"].dt.date().unique().sort().to_list()]
 
 
-def embed(encoder: Encoder, dataset: Dataset, days: dict[int, list[datetime]], cache: EmbeddingCache) -> EmbedStats:
-    """Embed the records of all subjects at their times through the cache."""
-    stats = EmbedStats()
-    for number, (subject, times) in enumerate(days.items()):
-        texts = [r.text for r in serialize_many(dataset.events(subject), times, dataset.vocabulary)]
-        vectors = embed_texts(encoder, texts, cache=cache, stats=stats)
-        if number % 10 == 0:  # the cache must not change the numbers
-            assert np.abs(encoder.embed(texts[:1])[0] - vectors[0]).max() < 1e-5
-        print(f"{number + 1} of {len(days)} subjects: {1 - stats.saved:.1%} computed", flush=True)
+def count(encoder: Encoder, dataset: Dataset, days: dict[int, list[datetime]]) -> EmbedStats:
+    """What embedding all subjects at their times with one cache computes: each piece that was not seen before."""
+    stats, seen = EmbedStats(), set()
+    for subject, times in days.items():
+        for record in serialize_many(dataset.events(subject), times, dataset.vocabulary):
+            plan = encoder.pieces(record.text)
+            new = {piece.text: piece for piece in plan if piece.text not in seen}
+            seen |= set(new)
+            stats.add(
+                EmbedStats(
+                    plain_tokens(encoder, plan), sum(map(encoder.model_tokens, new.values())), len(plan), len(new)
+                )
+            )
     return stats
+
+
+def check(encoder: Encoder, dataset: Dataset, days: dict[int, list[datetime]], cache: EmbeddingCache) -> None:
+    """Embed one subject for real: the counts are those of the count, the vectors those without a cache."""
+    stats = EmbedStats()
+    for subject, times in days.items():
+        for record in serialize_many(dataset.events(subject), times, dataset.vocabulary):
+            vector = embed_texts(encoder, [record.text], cache=cache, stats=stats)
+        assert np.abs(encoder.embed([record.text]) - vector).max() < 1e-5, "the cache changes the numbers"
+    assert stats == count(encoder, dataset, days), "the count is not what embedding does"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--subjects", type=int, default=24)
+    parser.add_argument("--subjects", type=int, default=100)
     args = parser.parse_args()
     encoder = load_encoder("minilm", device="cpu")
     with tempfile.TemporaryDirectory() as folder:
@@ -62,8 +77,10 @@ def main() -> None:
         }
         shares = {}
         for name, chosen in (("last", last), ("spread", spread)):
-            stats = embed(encoder, dataset, chosen, EmbeddingCache(Path(folder) / f"{name}.sqlite"))
+            stats = count(encoder, dataset, chosen)
             shares[name] = (1 - stats.saved, stats.computed, stats.tokens)
+        first = min(days, key=lambda subject: len(dataset.events(subject)))
+        check(encoder, dataset, {first: last[first][:5]}, EmbeddingCache(Path(folder) / "cache.sqlite"))
     share = max(share for share, _, _ in shares.values())
     report(
         "chunk_reuse",
