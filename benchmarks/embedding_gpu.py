@@ -7,6 +7,7 @@ measures nothing; ``--smoke`` runs a tiny shape on any device to show that the s
 
 import argparse
 import json
+import sys
 import time
 
 import core.torchvision_ops  # noqa: F401  isort: skip
@@ -71,7 +72,7 @@ def main() -> None:
     if not torch.cuda.is_available() and not args.smoke:
         none = {"claim": "embedding_gpu", "ours": None, "peer": None, "unit": "tokens/s", "ratio": None, "rounds": 0}
         print(json.dumps({**none, "target": TARGET, "met": None, "machine": machine(), "reason": "no GPU here"}))
-        return
+        sys.exit(3)  # SKIPPED of benchmarks/__main__.py
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     config = Qwen3Config(**(TINY if args.smoke else SHAPE), attn_implementation="sdpa")
     with device:
