@@ -29,7 +29,7 @@ def main() -> None:
 
     def forwards() -> None:
         for _ in range(20):
-            forward(segmenter, tensor)
+            forward(segmenter.model, tensor)
 
     def measure() -> None:
         nonlocal found

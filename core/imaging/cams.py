@@ -153,7 +153,6 @@ def explain_regions(
         scores = class_logits(logits, class_index)[0]
         computed = list(capture.maps(scores, masks, windows))
         activations = capture.shapes
-    probability = class_probability(segmentation.logits, class_index)
     results = []
     for region, mask, (score, maps, parts) in zip(regions, masks, computed, strict=True):
         results.append(
@@ -165,7 +164,7 @@ def explain_regions(
                 region=region,
                 class_index=class_index,
                 segmentation=segmentation,
-                mean_probability=float(probability[mask].mean()),
+                mean_probability=mean_probability(segmentation.logits, mask, class_index),
                 shares=_shares(segmenter, score, maps, parts) if layers is None else None,
                 notes=_remarks(segmentation.logits, score, activations),
             )
@@ -217,11 +216,15 @@ def check_layers(segmenter: Segmenter, layers: Sequence[str] | None) -> list[str
 
 def class_probability(logits: np.ndarray, class_index: int) -> np.ndarray:
     """Probability (H, W) of a class out of logits (C, H, W): softmax, or sigmoid for one channel."""
-    if logits.shape[0] == 1:
-        sign = 1.0 if class_index == 1 else -1.0
-        return 1 / (1 + np.exp(-np.clip(sign * logits[0], -60, 60)))
-    shifted = np.exp(logits - logits.max(axis=0, keepdims=True))
-    return shifted[class_index] / shifted.sum(axis=0)
+    values = torch.from_numpy(np.ascontiguousarray(logits))
+    if len(values) == 1:
+        return torch.sigmoid(values[0] if class_index == 1 else -values[0]).numpy()
+    return values.softmax(dim=0)[class_index].numpy()
+
+
+def mean_probability(logits: np.ndarray, mask: np.ndarray, class_index: int) -> float:
+    """Mean probability of a class over a region, out of logits (C, H, W) and M (H, W)."""
+    return float(class_probability(logits[:, mask][..., None], class_index).mean())
 
 
 def seg_grad_map(activation: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -285,7 +288,8 @@ class Capture:
         for index, feature in enumerate(features):
             name = next((name for name, kept in self.activations.items() if kept is feature), None)
             if name is not None:
-                features[index] = self.inputs[name] = feature.view_as(feature)
+                # an alias, not view_as: a view of one image loses the channels-last strides and slows all that follows
+                features[index] = self.inputs[name] = torch.ops.aten.alias(feature)
         return (features, *inputs[1:])
 
     def run(self, tensor: torch.Tensor, *, checked: bool = True) -> torch.Tensor:

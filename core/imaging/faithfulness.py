@@ -26,7 +26,7 @@ from core.imaging.segmenters import Segmenter, class_logits, pixels_of
 from core.progress import Progress, silent
 
 CONTROLS = {"random": "random order (control)", "mask": "mask order (control)"}
-BATCH_PIXELS = 8 * 256 * 256
+BATCH_PIXELS = 4 * 256 * 256
 """Pixels of the perturbed images that are in memory at once."""
 
 

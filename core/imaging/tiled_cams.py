@@ -15,7 +15,7 @@ from core.imaging.cams import (
     CamResult,
     LayerMaps,
     captured,
-    class_probability,
+    mean_probability,
     seg_grad_map,
     seg_hires_map,
 )
@@ -77,7 +77,6 @@ def explain_tiled(
                 first, last, begin, end = _scale(tile.core, geometry.grid_size, sizes[name])
                 row, _, column, _ = _scale(tile.window, geometry.grid_size, sizes[name])
                 grad[name][first:last, begin:end] = whole[first - row : last - row, begin - column : end - column]
-    probability = class_probability(segmentation.logits, class_index)
     return CamResult(
         maps={name: LayerMaps(grad[name], hires[name]) for name in layers},
         score=score,
@@ -86,7 +85,7 @@ def explain_tiled(
         region=region,
         class_index=class_index,
         segmentation=segmentation,
-        mean_probability=float(probability[mask].mean()),
+        mean_probability=mean_probability(segmentation.logits, mask, class_index),
         notes=(f"The image was segmented and explained in {len(tiles)} overlapping tiles.",),
     )
 
