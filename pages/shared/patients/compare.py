@@ -2,21 +2,19 @@
 
 import difflib
 import re
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core.ehr.markdown import serialize
-from core.ehr.record import Record, SerializationOptions
+from core.ehr.record import Line, Record, SerializationOptions
 from pages.shared import empty, layout, resources
-from pages.shared.patients import display
 from pages.shared.patients.options import PROFILES, STRATEGIES
 
 if TYPE_CHECKING:
     from pages.shared.patients.chart import Patient
 
-_SHOWN_DAY = re.compile(r"\[(\d{4}-\d\d-\d\d)\]\(\1\)(?: \(\d+ days before prediction time\))?")
+_SHOWN_DAY = re.compile(r"\[(\d{4}-\d\d-\d\d)\]\(\1\)(?: \(\d+ days? before prediction time(?P<rest>, [^)]*)?\))?")
 
 
 def show(patient: "Patient") -> None:
@@ -53,15 +51,10 @@ def show(patient: "Patient") -> None:
 
 def counts(first: list[str], second: list[str]) -> tuple[int, int, int]:
     """Return how many lines were added, removed and kept on the way from ``first`` to ``second``; blank ones aside."""
-    added = removed = same = 0
-    for mark in difflib.SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
-        kind, a, b, c, d = mark
-        old, new = sum(map(bool, first[a:b])), sum(map(bool, second[c:d]))
-        if kind == "equal":
-            same += old
-        else:
-            removed, added = removed + old, added + new
-    return added, removed, same
+    old, new = [line for line in first if line], [line for line in second if line]
+    blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
+    same = sum(block.size for block in blocks)
+    return len(new) - same, len(old) - same, same
 
 
 def _side(patient: "Patient", name: str, place: int) -> Record:
@@ -100,10 +93,16 @@ def _side(patient: "Patient", name: str, place: int) -> Record:
 
 
 def _texts(record: Record, patient: "Patient") -> list[str]:
-    """Lines with the true day in place of the shown one, which shifts with the prediction time in every visit."""
-    shift = record.at.replace(hour=0, minute=0, second=0, microsecond=0) - display.SHOWN_TIME
+    """Lines with the true day of their events in place of the shown one, which shifts with the prediction time."""
+    times = dict(patient.events.select("row", "time").iter_rows())
 
-    def true_day(match: re.Match[str]) -> str:
-        return patient.clock.day(datetime.fromisoformat(match[1]) + shift)
+    def text(line: Line) -> str:
+        known = [times[row] for row in line.rows if times.get(row) is not None]
+        day = patient.clock.day(min(known, default=record.at))
+        return patient.clock.text(_SHOWN_DAY.sub(lambda match: _dated(day, match["rest"]), line.text))
 
-    return [patient.clock.text(_SHOWN_DAY.sub(true_day, line.text)) for line in record.lines]
+    return [text(line) for line in record.lines]
+
+
+def _dated(day: str, rest: str | None) -> str:
+    return f"{day} ({rest.removeprefix(', ')})" if rest else day
