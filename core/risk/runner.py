@@ -125,7 +125,8 @@ def draw_shots(
             for key, target in labels.target.items():
                 name = SUBTASK_BY_KEY[key].paper_name
                 shots[key] = shots_from_json(data, name, labels.subject, labels.time, target)
-            lacking = sorted(set(wanted) - set.intersection(*({s.k for s in drawn} for drawn in shots.values())))
+            given_k: list[set[int]] = [{shot.k for shot in drawn} for drawn in shots.values()]
+            lacking = sorted(set(wanted).difference(set.intersection(*given_k)))
             if not lacking:
                 return shots, problems
             message = f"the few-shot file has no draws for k = {', '.join(map(str, lacking))}; our own draws were used"

@@ -47,7 +47,7 @@ def current() -> Selection:
         dates.hide(True)
     subject = url.read("subject")
     if subject:
-        if not subject.isdecimal():
+        if not (subject.isascii() and subject.isdecimal()):
             raise InputError("this link names no subject id", "open a patient from the list")
         if int(subject) != kept.subject:
             kept = Selection(name, int(subject))

@@ -67,7 +67,7 @@ def _shares(case: Case) -> None:
     figure.update_yaxes(autorange="reversed", showgrid=False)
     charts.show(figure, key="im-shares", alt="Share of the score from each layer and the biases", mode_bar=False)
     st.caption(
-        "Exact for this network: what each encoder layer hands to the decoder directly, with the biases, adds up to S. "
+        "Exact for this network: what each encoder layer hands to the decoder directly, and the biases, add up to S. "
         f"The bottleneck ({options.short(deepest)}) carries {100 * shares.skips[deepest]:.0f} %; a map of the "
         "bottleneck cannot speak for the skip connections."
     )
