@@ -7,6 +7,7 @@ from core.ehr.tasks import TASK_BY_ID
 from core.risk.bootstrap import Summary
 from core.risk.subgroups import SubgroupRow
 from core.risk.subtasks import SubTask
+from core.safety import NOTICE
 
 ITEMS: dict[str, str] = {
     "name": "Name of the model",
@@ -93,7 +94,7 @@ def fixed_items(subtask: SubTask, source: str, synthetic: bool) -> dict[str, Any
     outcome = f"{task.question} Finding: {subtask.label}." if subtask.label else task.question
     people = "Synthetic patients (made by a program)" if synthetic else "Patients"
     warnings = [
-        "Research demonstration. Not a medical device, not for clinical use.",
+        NOTICE,
         "A score says nothing about what to do, and a reason shown for it explains the model, not the disease.",
     ]
     limits = [

@@ -18,9 +18,10 @@ from core.safety import EXPORT_NOTICE
 
 FEW_POSITIVES = 30
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1b2430;background:#fff;max-width:70rem;margin:2rem auto;padding:0 1rem}
+body{font:15px/1.5 system-ui,sans-serif;color:#1b2430;background:#fff;max-width:88rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #cfd6df;padding-bottom:.2rem}
 table{border-collapse:collapse;margin:.8rem 0;font-variant-numeric:tabular-nums}
+td{white-space:nowrap}
 th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #e4e8ee}
 th{background:#f3f5f8;text-align:right}td:first-child,th:first-child{text-align:left}
 .notice{border:2px solid #8a5300;background:#fff6e5;padding:.5rem .8rem;font-weight:600}
@@ -142,6 +143,9 @@ def few_shot_figure(groups: pl.DataFrame) -> str:
         axes.plot(k, value, marker=marks[i % 5], color=colours[i % 5], label=name)
         axes.fill_between(k, value - spread, value + spread, color=colours[i % 5], alpha=0.15, linewidth=0)
     axes.set_xscale("log", base=2)
+    shown = sorted(macro["k"].unique().to_list())
+    axes.set_xticks(shown, [str(k) for k in shown])
+    axes.minorticks_off()
     axes.set_xlabel("labelled examples of each class (k)")
     axes.set_ylabel("macro AUROC")
     axes.legend(frameon=False)
