@@ -37,14 +37,20 @@ class OnnxBackend:
         options.intra_op_num_threads = threads or available_threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            str(exported(weights)), options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._session = _open(exported(weights), options)
+        except Exception:  # the library's errors have no common class; a damaged graph is exported again, once
+            exported(weights).unlink()
+            self._session = _open(exported(weights), options)
 
     def pooled(self, sequences: list[list[int]], prefixes: list[int]) -> np.ndarray:
         """Pooled vectors, float32 ``(n, dimension)``, of one batch of token ids; ``prefixes`` is not used."""
         ids, mask = pad(sequences, 0)
         return self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+
+
+def _open(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def exported(weights: Weights) -> Path:
