@@ -5,6 +5,7 @@ marks as rows.
 """
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,21 @@ def table(plot: Plot) -> "pd.DataFrame":
     return pd.DataFrame(out)
 
 
+def x_ends(plot: Plot) -> tuple[float, float] | None:
+    """Ends of the x axis: those asked for, or where it has rows, all marks, intervals and the line with a margin.
+
+    All panels share them, so that they can be compared by eye. None leaves it to the library.
+    """
+    if plot.x_range or not plot.rows:
+        return plot.x_range
+    values = [v for s in plot.series for part in (s.x, s.lower, s.upper) for v in part]
+    known = [v for v in [*values, plot.x_line] if v is not None and math.isfinite(v)]
+    if not known:
+        return None
+    margin = 0.03 * max(max(known) - min(known), 0.02)
+    return min(known) - margin, max(known) + margin
+
+
 def render(plot: Plot, format: str) -> bytes:
     """Draw a plot for print.
 
@@ -196,8 +212,9 @@ def _frame(axis: Any, plot: Plot, title: str) -> None:
     if plot.x_ticks:
         axis.set_xticks([value for value, _ in plot.x_ticks], [text for _, text in plot.x_ticks])
         axis.minorticks_off()
-    if plot.x_range:
-        axis.set_xlim(plot.x_range)
+    ends = x_ends(plot)
+    if ends:
+        axis.set_xlim(ends)
     if plot.rows:
         axis.set_yticks(range(len(plot.rows)), plot.rows)
         axis.set_ylim(len(plot.rows) - 0.4, -0.6)

@@ -32,6 +32,8 @@ layout.header("Benchmark", "The 15 EHRSHOT tasks: what a run measured, beside wh
 run = source.choose()
 if run.result is not None:
     st.caption(source.describe(run))
+    if run.folder == source.DEMO:
+        st.markdown(f":material/science: {source.DEMO_NOTE}")
 tabs = st.tabs(list(TABS), on_change="rerun", key="benchmark", bind="query-params")
 for tab, draw in zip(tabs, TABS.values(), strict=True):
     if tab.open:

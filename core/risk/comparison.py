@@ -15,6 +15,8 @@ from core.risk.subtasks import ALL_SUBTASKS
 
 OURS = "This run"
 """Source of a run's own rows; published rows have their version there."""
+UNCHANGED = "as it is"
+"""Variant of a run's model without the ablation."""
 RELIABLE_POSITIVES = 30
 """Held-out positives under which a task's figure is not reliable."""
 PLACES: tuple[str, ...] = ("macro", *GROUPS)
@@ -214,9 +216,9 @@ def ablations(groups: pl.DataFrame | None, family: str, versions: Sequence[str],
         base = ours.filter(pl.col("variant") == "").join(changed.select("head").unique(), on="head", how="semi")
         if family != "encoder":
             base = base.join(changed.select("model").unique(), on="model", how="semi")
-        both = pl.concat([changed.with_columns(variant=value), base.with_columns(variant=pl.lit("as it is"))])
+        both = pl.concat([changed.with_columns(variant=value), base.with_columns(variant=pl.lit(UNCHANGED))])
         name = pl.lit("head ") + pl.col("head") if family == "encoder" else pl.col("model") + " " + pl.col("head")
-        variant = pl.when((pl.col("variant") == "as it is") & (family == "encoder")).then("model").otherwise("variant")
+        variant = pl.when((pl.col("variant") == UNCHANGED) & (family == "encoder")).then("model").otherwise("variant")
         parts.insert(0, both.with_columns(source=pl.lit(OURS), variant=variant, model=name).select(columns))
     out = pl.concat(parts)
     order = {
@@ -228,9 +230,9 @@ def ablations(groups: pl.DataFrame | None, family: str, versions: Sequence[str],
 
 
 def variant_order(family: str, variant: str) -> tuple:
-    """Key that sorts variants of an ablation: the unchanged model, numbers, then the paper's order."""
-    if variant == "as it is":
-        return (0, 0.0, "")
+    """Key that sorts variants of an ablation: numbers, the paper's order, the unchanged model last."""
+    if variant == UNCHANGED:
+        return (9, 0.0, "")
     if variant.isdigit():
         return (1, float(variant), "")
     known = _VALUES.get(family, ())

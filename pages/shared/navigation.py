@@ -54,6 +54,16 @@ def page(script: str) -> Page | None:
     return next((_page(entry) for entry in ENTRIES if entry.script == script), None)
 
 
+def go(script: str) -> None:
+    """Go to a page of the list with an empty address.
+
+    Streamlit refuses to empty an address that holds what widgets bind to it, unless the new one is given.
+    """
+    there = page(script)
+    assert there is not None
+    st.switch_page(there, query_params={})
+
+
 def _page(entry: Entry, listed: bool = True) -> Page:
     return st.Page(
         ROOT / entry.script,

@@ -82,6 +82,16 @@ def test_the_leak_is_told_wherever_the_first_version_is_shown(open_page, no_demo
     assert "0.774 (0.749–0.798)" in tables(app) and "(leak)" in tables(app)
 
 
+@pytest.mark.parametrize("tab", ["Overview", "Calibration"])
+def test_the_shipped_run_says_that_it_is_synthetic(open_page, tab):
+    app = open_page(PAGE, query={"benchmark": tab})
+    sound(app)
+    assert app.selectbox(key="benchmark-run").value == source.DEMO_NAME
+    assert "synthetic demo cohort" in shown(app) and "not comparable to EHRSHOT" in shown(app)
+    assert not any(path.suffix == ".csv" for path in source.DEMO.iterdir())
+    assert sum(path.stat().st_size for path in source.DEMO.iterdir()) < 3_000_000
+
+
 @pytest.mark.parametrize("tab", TABS)
 def test_every_tab_opens_without_a_run(open_page, no_demo, tab):
     app = open_page(PAGE, query={"benchmark": tab})

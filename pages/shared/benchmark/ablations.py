@@ -4,7 +4,7 @@ import polars as pl
 import streamlit as st
 
 from core.figures import Plot, Series
-from core.risk.comparison import OURS, PLACES, ablations, families, interval_text, variant_order
+from core.risk.comparison import OURS, PLACES, UNCHANGED, ablations, families, interval_text, variant_order
 from core.risk.published import LEAK_NOTE
 from pages.shared import charts, empty
 from pages.shared.benchmark import draw, looks
@@ -54,25 +54,29 @@ def plot(rows: pl.DataFrame, family: str, title: str, place: str, run: Run) -> P
     for i, (source, model) in enumerate(rows.select("source", "model").unique(maintain_order=True).iter_rows()):
         part = rows.filter((pl.col("source") == source) & (pl.col("model") == model))
         name = model if source == OURS else f"{model} · {looks.source_name(source)}"
-        at = [float(variants.index(variant)) for variant in part["variant"]]
-        value = part["value"].to_list()
-        text = [
-            f"{name}, {title.lower()} {variant}: {interval_text(v, low, high)}"
-            for variant, v, low, high in part.select("variant", "value", "lower", "upper").iter_rows()
-        ]
-        series.append(
-            Series(
-                name,
-                at if across else value,
-                value if across else at,
-                part["lower"].to_list(),
-                part["upper"].to_list(),
-                text,
-                charts.CATEGORICAL[i % len(charts.CATEGORICAL)],
-                draw.SYMBOLS[i % len(draw.SYMBOLS)],
-                line=("solid" if source == OURS else "dot") if across else "",
+        base = pl.col("variant") == UNCHANGED
+        for piece in (part.filter(~base), part.filter(base)):  # the unchanged model is no point of the line
+            if not piece.height:
+                continue
+            at = [float(variants.index(variant)) for variant in piece["variant"]]
+            series.append(
+                Series(
+                    name,
+                    at if across else piece["value"].to_list(),
+                    piece["value"].to_list() if across else at,
+                    piece["lower"].to_list(),
+                    piece["upper"].to_list(),
+                    [
+                        f"{name}, {title.lower()} {variant}: {interval_text(v, low, high)}"
+                        for variant, v, low, high in piece.select("variant", "value", "lower", "upper").iter_rows()
+                    ],
+                    charts.CATEGORICAL[i % len(charts.CATEGORICAL)],
+                    draw.SYMBOLS[i % len(draw.SYMBOLS)],
+                    line=("solid" if source == OURS else "dot") if across else "",
+                    legend=piece["variant"][0] != UNCHANGED,
+                )
             )
-        )
+        value = part["value"].to_list()
         best = max(range(len(value)), key=value.__getitem__)
         said.append(f"{name} is highest at {part['variant'][best]} with {value[best]:.3f}")
     alt = f"{place} AUROC by {title.lower()}: {'; '.join(said)}."

@@ -47,8 +47,14 @@ def show(run: Run) -> None:
     for_a, for_b = (int((clear["difference"] > 0).sum()), int((clear["difference"] < 0).sum()))
     st.markdown(
         f"After Holm's correction across {rows.height} tasks, **A is higher in {for_a}, B in {for_b}**, and "
-        f"{rows.height - for_a - for_b} do not differ."
+        f"{rows.height - for_a - for_b} show no clear difference."
     )
+    apart = rows.filter((pl.col("lower") > 0) | (pl.col("upper") < 0)).height
+    if apart > clear.height:
+        st.markdown(
+            f":gray[{apart} intervals exclude 0, before any correction for {rows.height} comparisons. The smallest p "
+            "is set by the number of bootstrap replicates: few of them leave nothing after correction.]"
+        )
     draw.show(plot(rows, a, b, looks.SCORES[score or "auroc"], run), "compare")
     st.dataframe(table(rows), hide_index=True, key="compare-table", alt="Paired differences of every task")
     st.caption(

@@ -120,8 +120,9 @@ def _axes(chart: go.Figure, plot: Plot) -> None:
         chart.update_xaxes(type="log")
     if plot.x_ticks:
         chart.update_xaxes(tickvals=[value for value, _ in plot.x_ticks], ticktext=[text for _, text in plot.x_ticks])
-    if plot.x_range:
-        chart.update_xaxes(range=list(plot.x_range))
+    ends = figures.x_ends(plot)
+    if ends:
+        chart.update_xaxes(range=list(ends))
     if plot.rows:
         names = [charts.plain(name, 60) for name in plot.rows]
         chart.update_yaxes(tickvals=list(range(len(names))), range=[len(names) - 0.4, -0.6])

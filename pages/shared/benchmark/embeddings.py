@@ -7,7 +7,7 @@ import streamlit as st
 from core.figures import Plot, Series
 from core.risk.embedding_map import has_umap
 from core.risk.subgroups import ATTRIBUTES
-from pages.shared import charts, empty, resources, selection
+from pages.shared import charts, empty, navigation, resources, selection
 from pages.shared.benchmark import draw, looks, vectors
 from pages.shared.benchmark.source import Run
 
@@ -152,7 +152,7 @@ def _patients(data: vectors.Cloud, groups: list[str], rows: list[int]) -> None:
     elif chosen:
         row = rows[chosen[0]]
         selection.open_case(data.dataset, int(data.subject[row]), vectors.moment(data.time[row]))
-        st.switch_page("pages/patients.py")
+        navigation.go("pages/patients.py")
     else:
         st.caption("Select a row to open the patient in Patients at that time.")
 

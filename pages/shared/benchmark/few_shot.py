@@ -40,7 +40,9 @@ def show(run: Run) -> None:
     st.caption(
         "k labelled examples of each class for training and as many for validation, drawn anew in each replicate; "
         "tested on the whole held-out split. Bands: one standard deviation over replicates, where it is known. "
-        f"At “all”, the 95 % interval. {run.note}"
+        "At “all”, the 95 % interval. "
+        + ("No macro curve was published: choose a group for published ones. " if place == "macro" else "")
+        + run.note
     )
 
 

@@ -38,7 +38,7 @@ def show(run: Run) -> None:
         table(rows),
         hide_index=True,
         key="overview-table",
-        column_config={"Model": st.column_config.Column(width=180), "Source": st.column_config.Column(width=110)},
+        column_config={name: st.column_config.Column(width=width) for name, width in _widths().items()},
         alt="Macro and group values with intervals, by model",
     )
     notes(run)
@@ -115,7 +115,6 @@ def plot(rows: pl.DataFrame, score: str, run: Run) -> Plot:
         score,
         "model",
         rows=[model if source == OURS else f"{model} · {_tag(source)}" for source, model in lines],
-        x_range=_range(rows),
         note=LEAK_NOTE if "v1/v2" in run.versions else run.note,
     )
 
@@ -137,14 +136,9 @@ def table(rows: pl.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(out)
 
 
-def _range(rows: pl.DataFrame) -> tuple[float, float]:
-    """One scale for all panels, so that they can be compared by eye."""
-    ends = rows.select(
-        low=pl.min_horizontal("value", pl.col("lower").fill_nan(None)).min(),
-        high=pl.max_horizontal("value", pl.col("upper").fill_nan(None)).max(),
-    ).row(0)
-    margin = 0.04 * max(ends[1] - ends[0], 0.05)
-    return ends[0] - margin, ends[1] + margin
+def _widths() -> dict[str, int]:
+    """Widths in pixels that show every interval on a page of 1280 pixels."""
+    return {"Model": 160, "Source": 105} | dict.fromkeys(looks.SHORT_PLACES.values(), 131)
 
 
 def _tag(source: str) -> str:

@@ -43,8 +43,14 @@ def show(run: Run) -> None:
             "What was done": [problem.message for problem in problems],
         }
     )
-    counts = table.groupby("What", sort=False).size()
-    layout.facts([(str(what), f"{n:,}") for what, n in counts.items()], key="problems")
+    counts = table.groupby("What", sort=False)["Count"].agg(["size", "sum"])
+    layout.facts(
+        [
+            (str(what).capitalize(), f"{rows:,} in {n:,} place{'s' if n > 1 else ''}" if rows else f"{n:,}")
+            for what, n, rows in counts.itertuples()
+        ],
+        key="problems",
+    )
     st.dataframe(
         table,
         hide_index=True,

@@ -77,7 +77,7 @@ def attributes(dataset: str, subject: tuple[int, ...], time: tuple[datetime, ...
 
 def plot(cells: list[SubgroupRow], task: str, model: str, run: Run) -> Plot:
     """The forest of AUROC by subgroup."""
-    names = [f"{cell.attribute}: {cell.group}" for cell in cells]
+    names = [f"{cell.attribute.capitalize()}: {cell.group}" for cell in cells]
     known = [(i, cell) for i, cell in enumerate(cells) if cell.auroc is not None]
     series = Series(
         "AUROC",

@@ -10,7 +10,7 @@ from core.errors import MissingError
 from core.risk.neighbours import NeighbourPool, load_pool, nearest
 from core.risk.records import instruction_for, options_of, takes_instruction
 from core.settings import get_settings
-from pages.shared import empty, selection
+from pages.shared import empty, navigation, selection
 from pages.shared.risk.case import Case
 
 
@@ -68,7 +68,7 @@ def show(case: Case) -> None:
     rows = chosen.selection.rows
     if rows and here.find(found[rows[0]].subject_id) is not None:
         selection.choose(found[rows[0]].subject_id, found[rows[0]].prediction_time)
-        st.switch_page("pages/patients.py")
+        navigation.go("pages/patients.py")
     st.caption(
         "Cosine similarity in the full embedding space, one record a patient. Select a row to open the patient in "
         "Patients at that time. Similar to the model need not be similar to a clinician."
