@@ -55,8 +55,13 @@ def make_card(
             "evaluate_command": command.replace("--out OUT", "--evaluate OUT"),
             "seed": seed,
             **training,
-            "early_epochs": f"{recipe.early[0]:.0%} of the epochs at scale {recipe.early[1]:g}",
-            "optimizer": f"AdamW, learning rate to {recipe.learning_rate}, weight decay {recipe.weight_decay}, cosine",
+            "rounds": [
+                f"{one.epochs} epochs, learning rate to {one.learning_rate:g}"
+                + (f", the first {one.early[0]:.0%} at scale {one.early[1]:.3g}" if one.early[0] else "")
+                + (f", mostly bright pictures {one.bright} times" if one.bright > 1 else "")
+                for one in recipe.rounds
+            ],
+            "optimizer": f"AdamW, weight decay {recipe.weight_decay}, warm-up and cosine in each round",
             "loss": "cross-entropy + soft Dice",
             "batch": recipe.batch,
             "weights": "random start, exponential moving average, best epoch by validation Dice",

@@ -9,7 +9,6 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from core.imaging.training.cases import Case, Split
 from core.imaging.training.evaluate import count_units, dice
 from core.imaging.training.losses import dice_ce_loss
 from core.imaging.training.network import build_network, predict
-from core.imaging.training.recipes import Recipe
+from core.imaging.training.recipes import Recipe, Round
 from core.progress import Progress, silent
 
 EMA_DECAY = 0.995
@@ -59,77 +58,114 @@ def learning_rate(step: int, steps: int, highest: float) -> float:
 def fit(
     recipe: Recipe, split: Split, work: Path, seed: int, epochs: int | None = None, progress: Progress = silent
 ) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
-    """Train; return the best weights and a record for the card (epochs, best epoch, minutes, validation Dice)."""
-    epochs = epochs or recipe.epochs
+    """Train; return the best weights and a record for the card (epochs, best epoch, minutes, validation Dice).
+
+    ``epochs`` replaces the recipe's rounds by one of that length.
+    """
+    rounds = recipe.rounds if epochs is None else (replace(recipe.rounds[0], epochs=epochs),)
     work.mkdir(parents=True, exist_ok=True)
     checkpoint = work / "checkpoint.pt"
     torch.manual_seed(seed)
     model = build_network(recipe)
-    average = {name: value.clone() for name, value in model.state_dict().items()}
-    decayed = [value for value in model.parameters() if value.ndim > 1]
-    plain = [value for value in model.parameters() if value.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate)
-    state: dict[str, Any] = {"epoch": 0, "step": 0, "minutes": 0.0, "best_dice": -1.0, "best_epoch": 0}
-    best = average
+    best = {name: value.clone() for name, value in model.state_dict().items()}
+    saved = {"state": {"round": 0, "epoch": 0, "step": 0, "minutes": 0.0, "best_dice": -1.0, "best_epoch": 0}}
     if checkpoint.is_file():
         saved = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        average, best, state = saved["average"], saved["best"], saved["state"]
+        best = saved["best"]
+    state = saved["state"]
 
     n_phantoms = round(recipe.phantom_share / (1 - recipe.phantom_share) * len(split.train))
     inputs = cache_inputs(recipe, split.train + draw_cases(recipe, n_phantoms, PHANTOM_SEED))
-    pipeline = build_pipeline(recipe.augmentation, recipe.crop)
-    per_epoch = len(inputs) // recipe.batch
-    steps = per_epoch * epochs
     judge = build_network(recipe).eval()
-    mean, std = recipe.preprocessing.mean, recipe.preprocessing.std
+    total = sum(one.epochs for one in rounds)
+    for number in range(state["round"], len(rounds)):
+        one = rounds[number]
+        before = sum(other.epochs for other in rounds[:number])
+        bright = [pair for pair in inputs if pair[0].mean() > 0.5]
+        trainer = _Trainer(recipe, one, inputs + bright * (one.bright - 1), model, seed)
+        trainer.start(best, saved if state["epoch"] > before else None)
+        while state["epoch"] < before + one.epochs:
+            begun, epoch = time.monotonic(), state["epoch"]
+            loss = trainer.run_epoch(epoch, epoch - before, progress)
+            state["epoch"] += 1
+            score = float("nan")
+            if state["epoch"] - before >= VALIDATE_FROM * one.epochs:
+                judge.load_state_dict(trainer.average)
+                score = mean_dice(judge, recipe, split.validation)
+                if score > state["best_dice"]:
+                    state["best_dice"], state["best_epoch"] = score, state["epoch"]
+                    best = {name: value.clone() for name, value in trainer.average.items()}
+            state["minutes"] += (time.monotonic() - begun) / 60
+            state["step"] = trainer.step
+            if state["epoch"] == before + one.epochs:
+                state["round"] = number + 1
+            _save({**trainer.to_save(), "best": best, "state": state}, checkpoint)
+            line = f"epoch {state['epoch']}/{total} loss {loss:.4f} validation Dice {score:.4f} "
+            with (work / "log.txt").open("a") as log:
+                log.write(line + f"minutes {state['minutes']:.1f}\n")
+    record = {"epochs": total, "best_epoch": state["best_epoch"], "minutes": round(state["minutes"], 1)}
+    record |= {"validation_dice": round(state["best_dice"], 4), "n_phantoms": n_phantoms}
+    return best, record
 
-    while state["epoch"] < epochs:
-        epoch, begun, losses = state["epoch"], time.monotonic(), []
-        model.train()
-        order = np.random.default_rng([seed, epoch]).permutation(len(inputs))
-        for number in range(per_epoch):
+
+class _Trainer:
+    """Network, optimizer and moving average of one round."""
+
+    def __init__(self, recipe: Recipe, one: Round, inputs: list, model: torch.nn.Module, seed: int):
+        self._recipe, self._round, self._inputs, self._model, self._seed = recipe, one, inputs, model, seed
+        self._pipeline = build_pipeline(recipe.augmentation, recipe.crop)
+        self._per_epoch = len(inputs) // recipe.batch
+        self.steps = self._per_epoch * one.epochs
+        self.step = 0
+        decayed = [value for value in model.parameters() if value.ndim > 1]
+        plain = [value for value in model.parameters() if value.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        self._optimizer = torch.optim.AdamW(groups, lr=one.learning_rate)
+        self.average: dict[str, torch.Tensor] = {}
+
+    def start(self, weights: dict[str, torch.Tensor], saved: dict | None) -> None:
+        """Begin with these weights, or go on where a saved round was."""
+        if saved is None:
+            self._model.load_state_dict(weights)
+            self.average = {name: value.clone() for name, value in weights.items()}
+        else:
+            self._model.load_state_dict(saved["model"])
+            self._optimizer.load_state_dict(saved["optimizer"])
+            self.average, self.step = saved["average"], saved["state"]["step"]
+
+    def run_epoch(self, epoch: int, epoch_of_round: int, progress: Progress) -> float:
+        """One pass over the inputs; returns the mean loss."""
+        recipe, one = self._recipe, self._round
+        mean, std = recipe.preprocessing.mean, recipe.preprocessing.std
+        losses = []
+        self._model.train()
+        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._inputs))
+        for number in range(self._per_epoch):
             chosen = order[number * recipe.batch : (number + 1) * recipe.batch]
-            pairs = [augment(pipeline, *inputs[i], seed=seed + epoch * 100_003 + i) for i in map(int, chosen)]
+            seeds = [self._seed + epoch * 100_003 + int(index) for index in chosen]
+            pairs = [augment(self._pipeline, *self._inputs[i], seed=s) for i, s in zip(chosen, seeds, strict=True)]
             images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2)
             images = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
             target = torch.from_numpy(np.stack([mask for _, mask in pairs])).long()
-            if epoch < recipe.early[0] * epochs:
-                images, target = _smaller(images, target, recipe.early[1])
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(state["step"], steps, recipe.learning_rate)
-            loss = dice_ce_loss(model(images), target)
-            optimizer.zero_grad(set_to_none=True)
+            if epoch_of_round < one.early[0] * one.epochs:
+                images, target = _smaller(images, target, one.early[1])
+            for group in self._optimizer.param_groups:
+                group["lr"] = learning_rate(self.step, self.steps, one.learning_rate)
+            loss = dice_ce_loss(self._model(images), target)
+            self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-            optimizer.step()
-            _update_average(average, model, state["step"])
-            state["step"] += 1
+            torch.nn.utils.clip_grad_norm_(self._model.parameters(), 5.0)
+            self._optimizer.step()
+            _update_average(self.average, self._model, self.step)
+            self.step += 1
             losses.append(loss.item())
-            progress(state["step"], steps, f"epoch {epoch + 1} loss {losses[-1]:.3f}")
-        state["epoch"] += 1
-        score = float("nan")
-        if state["epoch"] >= VALIDATE_FROM * epochs or state["epoch"] == epochs:
-            judge.load_state_dict(average)
-            score = mean_dice(judge, recipe, split.validation)
-            if score > state["best_dice"]:
-                state["best_dice"], state["best_epoch"] = score, state["epoch"]
-                best = {name: value.clone() for name, value in average.items()}
-        state["minutes"] += (time.monotonic() - begun) / 60
-        _save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average, "best": best,
-               "state": state}, checkpoint)  # fmt: skip
-        line = f"epoch {state['epoch']}/{epochs} loss {np.mean(losses):.4f} validation Dice {score:.4f} "
-        with (work / "log.txt").open("a") as log:
-            log.write(line + f"minutes {state['minutes']:.1f}\n")
-    record: dict[str, object] = {
-        "epochs": epochs,
-        "best_epoch": state["best_epoch"],
-        "minutes": round(state["minutes"], 1),
-    }
-    record |= {"validation_dice": round(state["best_dice"], 4), "n_phantoms": n_phantoms}
-    return best, record
+            progress(self.step, self.steps, f"epoch {epoch + 1} loss {losses[-1]:.3f}")
+        return float(np.mean(losses))
+
+    def to_save(self) -> dict[str, object]:
+        """What the checkpoint needs to go on."""
+        state = {"model": self._model.state_dict(), "optimizer": self._optimizer.state_dict()}
+        return {**state, "average": self.average}
 
 
 def mean_dice(model: torch.nn.Module, recipe: Recipe, cases: list[Case]) -> float:

@@ -7,6 +7,23 @@ from core.imaging.preprocess import Preprocessing
 
 
 @dataclass(frozen=True)
+class Round:
+    """One run of the learning rate from its highest value to zero; a later round starts from the best weights so far.
+
+    Attributes:
+        epochs: passes over the training cases.
+        learning_rate: its highest value.
+        early: share of the epochs at a smaller scale, and that scale.
+        bright: how often pictures that are mostly bright stand in an epoch (the rare kind in microscopy).
+    """
+
+    epochs: int
+    learning_rate: float = 2e-3
+    early: tuple[float, float] = (0.0, 1.0)
+    bright: int = 1
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Data, network and training of one segmenter. Fields without a comment go to the card as they are."""
 
@@ -30,10 +47,8 @@ class Recipe:
     encoder_depth: int = 5
     decoder_channels: tuple[int, ...] = (80, 56, 32, 16, 16)
     crop: int = 0  # side of random training crops; 0: the whole grid
-    epochs: int = 36
-    early: tuple[float, float] = (0.6, 0.625)  # share of the epochs at a smaller scale, and that scale
+    rounds: tuple[Round, ...] = (Round(36, early=(0.6, 0.625)), Round(10, learning_rate=1e-3))
     batch: int = 4
-    learning_rate: float = 2e-3
     weight_decay: float = 0.02
     phantom_share: float = 0.10
     fractions: tuple[float, float] = (0.10, 0.20)  # validation and test share of the groups
@@ -92,8 +107,7 @@ RECIPES = {
             phantom="microscopy",
             augmentation="microscopy",
             crop=192,
-            epochs=14,
-            early=(0.0, 1.0),
+            rounds=(Round(14), Round(12, learning_rate=1.5e-3, bright=3)),
         ),
         Recipe(
             name="ultrasound-nerve",
@@ -114,8 +128,7 @@ RECIPES = {
             phantom="ultrasound",
             augmentation="ultrasound",
             crop=192,
-            epochs=70,
-            early=(0.6, 2 / 3),
+            rounds=(Round(70, early=(0.6, 2 / 3)), Round(40, learning_rate=1.5e-3)),
         ),
         Recipe(
             name="hippocampus",
@@ -142,9 +155,8 @@ RECIPES = {
             view="sagittal",
             encoder_depth=4,
             decoder_channels=(96, 64, 32, 24),
-            epochs=10,
+            rounds=(Round(10),),
             batch=16,
-            early=(0.0, 1.0),
         ),
     )
 }

@@ -16,7 +16,7 @@ from core.imaging.training.cases import IGNORE, Split
 from core.imaging.training.evaluate import count_overlap, count_units, dice, iou, summarize
 from core.imaging.training.fit import draw_cases, fit, learning_rate
 from core.imaging.training.losses import dice_ce_loss
-from core.imaging.training.recipes import RECIPES, get_recipe
+from core.imaging.training.recipes import RECIPES, Round, get_recipe
 
 RNG = np.random.default_rng(0)
 TINY = replace(
@@ -26,8 +26,7 @@ TINY = replace(
     decoder_channels=(16, 8, 8),
     batch=4,
     crop=32,
-    epochs=2,
-    learning_rate=1e-2,
+    rounds=(Round(2, learning_rate=1e-2), Round(1, learning_rate=5e-3, early=(1.0, 0.5), bright=2)),
 )
 
 
@@ -99,7 +98,7 @@ def test_training_learns_and_repeats_itself(tmp_path):
     split = small_split()
     first, record = fit(TINY, split, tmp_path / "a", seed=0)
     second, _ = fit(TINY, split, tmp_path / "b", seed=0)
-    assert record["epochs"] == 2 and 0 <= record["validation_dice"] <= 1
+    assert record["epochs"] == 3 and 0 <= record["validation_dice"] <= 1
     for name in first:
         assert torch.equal(first[name], second[name]), name
 
@@ -118,7 +117,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path):
     resumed, _ = fit(TINY, split, tmp_path / "parts", seed=3)
     for name in whole:
         assert torch.equal(whole[name], resumed[name]), name
-    assert len((tmp_path / "parts" / "log.txt").read_text().splitlines()) == 2
+    assert len((tmp_path / "parts" / "log.txt").read_text().splitlines()) == 3
 
 
 def nuclei_folder(tmp_path):
