@@ -126,7 +126,7 @@ def draw_shots(
                 name = SUBTASK_BY_KEY[key].paper_name
                 shots[key] = shots_from_json(data, name, labels.subject, labels.time, target)
             given_k: list[set[int]] = [{shot.k for shot in drawn} for drawn in shots.values()]
-            lacking = sorted(set(wanted).difference(set.intersection(*given_k)))
+            lacking = sorted(k for k in set(wanted) if not all(k in each for each in given_k))
             if not lacking:
                 return shots, problems
             message = f"the few-shot file has no draws for k = {', '.join(map(str, lacking))}; our own draws were used"
