@@ -7,7 +7,7 @@ from core.imaging.display import DisplayedMap, DisplayOptions
 from core.imaging.palettes import colorize
 
 LINE, HALO = (255, 255, 255), (0, 0, 0)
-FADE = 0.1
+FADE = 0.04
 """Below this share of the limit a map's colour fades out."""
 
 

@@ -60,8 +60,8 @@ def _bar(shown: dict[str, DisplayedMap], chosen: DisplayOptions) -> None:
         high, label = f"{short(limits[0])}", "raw value, both maps"
         low = f"-{short(limits[0])}" if chosen.signed else "0"
     else:
-        high, low = "limit", "-limit" if chosen.signed else "0"
-        label = f"limits {short(limits[0])} and {short(limits[1])}"
+        high, low = "1", "-1" if chosen.signed else "0"
+        label = f"share of each map's limit: {short(limits[0])} and {short(limits[1])}"
     pictures.colour_bar(color_stops(chosen.palette), low, high, label)
 
 
@@ -73,7 +73,7 @@ def _caption(case: Case, name: str, shown: dict[str, DisplayedMap]) -> str:
     if limits[small] > 0 and limits[large] / limits[small] > 3:
         parts.append(
             f"The largest value of {METHODS[small]} is {100 * limits[small] / limits[large]:.0f} % of that of "
-            f"{METHODS[large]}: on one scale it looks faint; that is size, not absence."
+            f"{METHODS[large]}: by raw values it looks faint; that is size, not absence."
         )
     return " ".join(parts)
 

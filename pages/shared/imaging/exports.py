@@ -57,7 +57,7 @@ def _options() -> DisplayOptions:
     return DisplayOptions(
         signed=signed,
         smooth=bool(state.get("im-smooth", True)),
-        scale=state.get("im-scale", "shared"),
+        scale=state.get("im-scale", "own"),
         percentile=float(state.get("im-percentile", 100)),
         palette=state.get(f"im-palette-{signed}", "RdBu_r" if signed else "inferno"),
         opacity=float(state.get("im-opacity", 0.65)),

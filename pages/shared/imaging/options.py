@@ -45,12 +45,13 @@ def display() -> DisplayOptions:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-display"):
         scale = st.segmented_control(
             "Scale",
-            ["shared", "own"],
-            default="shared",
+            ["own", "shared"],
+            default="own",
             required=True,
-            format_func={"shared": "One for both", "own": "Each its own"}.get,
+            format_func={"shared": "Raw values", "own": "Share of maximum"}.get,
             key="im-scale",
-            help="One scale keeps the difference in size between the two maps; own scales show each one's pattern.",
+            help="Share of maximum: 1 is each map's largest value, so that patterns compare. Raw values: one limit "
+            "for both, so that sizes compare; Seg-Grad is the smaller, the less of the map the region covers.",
         )
         signed = st.toggle("Signed", key="im-signed", help="Show negative evidence too, instead of cutting it off.")
         smooth = st.toggle("Smooth", value=True, key="im-smooth", help="Off: the layer's own cells.")
