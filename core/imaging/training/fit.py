@@ -9,6 +9,7 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,11 +69,13 @@ def fit(
     torch.manual_seed(seed)
     model = build_network(recipe)
     best = {name: value.clone() for name, value in model.state_dict().items()}
-    saved = {"state": {"round": 0, "epoch": 0, "step": 0, "minutes": 0.0, "best_dice": -1.0, "best_epoch": 0}}
+    saved: dict[str, Any] = {
+        "state": {"round": 0, "epoch": 0, "step": 0, "minutes": 0.0, "best_dice": -1.0, "best_epoch": 0}
+    }
     if checkpoint.is_file():
         saved = torch.load(checkpoint, weights_only=True)
         best = saved["best"]
-    state = saved["state"]
+    state: dict[str, Any] = saved["state"]
 
     n_phantoms = round(recipe.phantom_share / (1 - recipe.phantom_share) * len(split.train))
     inputs = cache_inputs(recipe, split.train + draw_cases(recipe, n_phantoms, PHANTOM_SEED))
@@ -103,7 +106,11 @@ def fit(
             line = f"epoch {state['epoch']}/{total} loss {loss:.4f} validation Dice {score:.4f} "
             with (work / "log.txt").open("a") as log:
                 log.write(line + f"minutes {state['minutes']:.1f}\n")
-    record = {"epochs": total, "best_epoch": state["best_epoch"], "minutes": round(state["minutes"], 1)}
+    record: dict[str, object] = {
+        "epochs": total,
+        "best_epoch": state["best_epoch"],
+        "minutes": round(state["minutes"], 1),
+    }
     record |= {"validation_dice": round(state["best_dice"], 4), "n_phantoms": n_phantoms}
     return best, record
 
@@ -111,7 +118,14 @@ def fit(
 class _Trainer:
     """Network, optimizer and moving average of one round."""
 
-    def __init__(self, recipe: Recipe, one: Round, inputs: list, model: torch.nn.Module, seed: int):
+    def __init__(
+        self,
+        recipe: Recipe,
+        one: Round,
+        inputs: list[tuple[np.ndarray, np.ndarray]],
+        model: torch.nn.Module,
+        seed: int,
+    ):
         self._recipe, self._round, self._inputs, self._model, self._seed = recipe, one, inputs, model, seed
         self._pipeline = build_pipeline(recipe.augmentation, recipe.crop)
         self._per_epoch = len(inputs) // recipe.batch
@@ -123,7 +137,7 @@ class _Trainer:
         self._optimizer = torch.optim.AdamW(groups, lr=one.learning_rate)
         self.average: dict[str, torch.Tensor] = {}
 
-    def start(self, weights: dict[str, torch.Tensor], saved: dict | None) -> None:
+    def start(self, weights: dict[str, torch.Tensor], saved: dict[str, Any] | None) -> None:
         """Begin with these weights, or go on where a saved round was."""
         if saved is None:
             self._model.load_state_dict(weights)
@@ -142,8 +156,10 @@ class _Trainer:
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self._inputs))
         for number in range(self._per_epoch):
             chosen = order[number * recipe.batch : (number + 1) * recipe.batch]
-            seeds = [self._seed + epoch * 100_003 + int(index) for index in chosen]
-            pairs = [augment(self._pipeline, *self._inputs[i], seed=s) for i, s in zip(chosen, seeds, strict=True)]
+            pairs = []
+            for index in chosen:
+                image, mask = self._inputs[index]
+                pairs.append(augment(self._pipeline, image, mask, self._seed + epoch * 100_003 + int(index)))
             images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2)
             images = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
             target = torch.from_numpy(np.stack([mask for _, mask in pairs])).long()
