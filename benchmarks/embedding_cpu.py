@@ -53,6 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=12_000, help="tokens of a cell")
+    parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS, help="tokens of a record")
     args = parser.parse_args()
     encoder = load_encoder("minilm", device="cpu")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
@@ -61,7 +62,7 @@ def main() -> None:
     cells: dict[str, float] = {}
     lowest_cosine, ours_speed, peer_speed = 1.0, [], []
     for chunking in ("structure", "window"):
-        for length in LENGTHS:
+        for length in args.lengths:
             count = max(1, args.tokens // length)
             chosen = [encoder.tokenizer.cut(text, length) for text in records[:count]]
             pieces = distinct(encoder, chosen, chunking)
