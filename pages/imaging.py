@@ -1,12 +1,16 @@
 """Imaging: segment an image and compare Seg-Grad CAM with Seg-HiRes-Grad CAM, side by side."""
 
-import streamlit as st
+from pages.shared import frame
 
-from core.errors import ChartlightError
-from core.imaging.segmenters import list_segmenters
-from pages.shared import empty, errors, layout
-from pages.shared.imaging import case as cases
-from pages.shared.imaging import compare, evidence, exports, layer_grid, reading, source, summary
+frame.require()  # before what follows, which takes seconds to import in a cold process
+
+import streamlit as st  # noqa: E402
+
+from core.errors import ChartlightError  # noqa: E402
+from core.imaging.segmenters import list_segmenters  # noqa: E402
+from pages.shared import empty, errors, layout  # noqa: E402
+from pages.shared.imaging import case as cases  # noqa: E402
+from pages.shared.imaging import compare, evidence, exports, layer_grid, reading, source, summary  # noqa: E402
 
 TABS = {
     "Compare": compare.show,

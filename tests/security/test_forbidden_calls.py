@@ -124,3 +124,14 @@ def test_the_check_itself_finds_each_kind(source):
 )
 def test_the_check_lets_the_safe_forms_pass(source):
     assert problems(source) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pages").glob("[a-z]*.py")), ids=lambda path: path.name)
+def test_no_page_draws_before_it_has_the_frame(path: Path):
+    """Without it a page could be opened alone: no banner, no sign-in (see pages/shared/frame.py)."""
+    first = next(
+        node.value
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    )
+    assert dotted(first.func) in ("frame.require", "layout.header")

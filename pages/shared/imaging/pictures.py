@@ -1,11 +1,10 @@
 """Arrays as pictures on the page: enlarged without smoothing, pixels in their physical shape."""
 
-import base64
-import io
-
 import numpy as np
 import streamlit as st
 from PIL import Image
+
+from pages.shared.errors import plain
 
 SIDE = 640
 """Longest side, in pixels, up to which a small image is enlarged."""
@@ -28,15 +27,11 @@ def show(picture: np.ndarray, alt: str, spacing: tuple[float, float] | None = No
 
 
 def colour_bar(stops: list[tuple[float, str]], low: str, high: str, label: str) -> None:
-    """Draw a colour bar as a strip with its two ends named. All text is our own."""
+    """Draw a colour bar as a strip with its two ends named."""
     bar = np.array([[int(part) for part in colour[4:-1].split(",")] for _, colour in stops], np.uint8)
-    strip = np.asarray(Image.fromarray(bar[None]).resize((640, 10), Image.Resampling.BILINEAR))
-    file = io.BytesIO()
-    Image.fromarray(strip).save(file, "PNG")
-    data = base64.b64encode(file.getvalue()).decode()
-    st.html(
-        '<div style="display:flex;gap:.6rem;align-items:center;font-size:.82rem" role="img" '
-        f'aria-label="Colour bar from {low} to {high}"><span>{low}</span>'
-        f'<img alt="" src="data:image/png;base64,{data}" style="flex:1;min-width:80px;height:12px;border-radius:3px">'
-        f"<span>{high}</span><span style='opacity:.75'>{label}</span></div>"
-    )
+    strip = np.asarray(Image.fromarray(bar[None]).resize((960, 12), Image.Resampling.BILINEAR))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f":small[{plain(low)}]", width="content")
+        st.image(strip, width="stretch", alt=f"Colour bar from {low} to {high}")
+        st.markdown(f":small[{plain(high)}]", width="content")
+        st.markdown(f":small[:gray[{plain(label)}]]", width="content")
