@@ -6,6 +6,7 @@ marks as rows.
 
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ _MARKS = {
     "x": "X",
     "": "",
 }
-_DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-.", "": "none"}
+_DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-.", "": ""}
 FORMATS = {"png": "image/png", "svg": "image/svg+xml"}
 
 
@@ -163,13 +164,17 @@ def render(plot: Plot, format: str) -> bytes:
     for axis, title in zip(axes, plot.panels, strict=True):
         _frame(axis, plot, title)
     figure.suptitle(plot.title, fontsize=12, x=0.01, ha="left")
+    legend = None
     if len(named) > 1:
         columns = min(len(named), 3)
-        figure.legend(
+        legend = figure.legend(
             named.values(), named.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=8
         )
-    notes = "\n".join(part for part in (plot.note, EXPORT_NOTICE) if part)
-    figure.text(0.01, -0.01, notes, fontsize=7, color="#444444", ha="left", va="top", wrap=False)
+    figure.draw_without_rendering()  # only now is it known where the legend ends
+    end = legend.get_window_extent().transformed(figure.transFigure.inverted()).y0 if legend else 0.0
+    wide = int(figure.get_figwidth() * 20)
+    notes = "\n".join(textwrap.fill(part, wide) for part in (plot.note, EXPORT_NOTICE) if part)
+    figure.text(0.01, min(end, 0.0) - 0.02, notes, fontsize=7, color="#444444", ha="left", va="top")
     out = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "chartlight"}):
         metadata = {"Date": None} if format == "svg" else {}
@@ -192,7 +197,7 @@ def _draw(axis: Any, series: Series, along_x: bool) -> Any:
         else:
             axis.vlines(x, low, high, color=series.colour, alpha=0.55, linewidth=1.5)
     (handle,) = axis.plot(
-        x, y, _DASHES[series.line], color=series.colour, marker=_MARKS[series.symbol], markersize=5, linewidth=1.6
+        x, y, linestyle=_DASHES[series.line], color=series.colour, marker=_MARKS[series.symbol], ms=5, lw=1.6
     )
     for i, hollow in enumerate(series.hollow):
         if hollow:

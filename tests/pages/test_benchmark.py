@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -217,6 +218,17 @@ def test_a_cell_that_a_spreadsheet_would_run_is_made_inert():
 
     text = files.csv_text(pd.DataFrame({"=a": ["=1+1", "@x", "+2", "-3.5", "plain"], "n": [1, 2, 3, 4, -5]}))
     assert text.splitlines()[1:] == ["'=a,n", "'=1+1,1", "'@x,2", "+2,3", "-3.5,4", "plain,-5"]
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_the_notice_lies_inside_the_picture_and_below_the_legend(count):
+    series = [figures.Series(f"series {i}", [0.0, 1.0], [0.0, 1.0]) for i in range(count)]
+    svg = figures.render(figures.Plot("t", "a", series, note="a note " * 60), "svg").decode()
+    height = float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', svg)[1])
+    places = {text: float(y) for y, text in re.findall(r"translate\([\d.-]+ ([\d.-]+)\)[^>]*>([^<]+)<", svg)}
+    notice = next(y for text, y in places.items() if "Not a medical device" in text)
+    assert notice < height
+    assert all(y < notice for text, y in places.items() if "Chartlight" not in text)
 
 
 def test_the_table_of_a_plot_has_its_marks():

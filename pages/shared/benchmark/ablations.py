@@ -6,7 +6,7 @@ import streamlit as st
 from core.figures import Plot, Series
 from core.risk.comparison import OURS, PLACES, UNCHANGED, ablations, families, interval_text, variant_order
 from core.risk.published import LEAK_NOTE
-from pages.shared import charts, empty
+from pages.shared import empty
 from pages.shared.benchmark import draw, looks
 from pages.shared.benchmark.source import Run
 
@@ -70,8 +70,7 @@ def plot(rows: pl.DataFrame, family: str, title: str, place: str, run: Run) -> P
                         f"{name}, {title.lower()} {variant}: {interval_text(v, low, high)}"
                         for variant, v, low, high in piece.select("variant", "value", "lower", "upper").iter_rows()
                     ],
-                    charts.CATEGORICAL[i % len(charts.CATEGORICAL)],
-                    draw.SYMBOLS[i % len(draw.SYMBOLS)],
+                    *draw.mark(i),
                     line=("solid" if source == OURS else "dot") if across else "",
                     legend=piece["variant"][0] != UNCHANGED,
                 )

@@ -7,7 +7,7 @@ import streamlit as st
 from core.figures import Plot, Series
 from core.risk.comparison import RELIABLE_POSITIVES, mean_replicates, shots_of
 from core.risk.metrics import brier, calibration_in_the_large, calibration_slope_intercept, ece, ici, reliability_curve
-from pages.shared import charts, empty
+from pages.shared import empty
 from pages.shared.benchmark import draw, looks, pick, source
 from pages.shared.benchmark.source import Run
 
@@ -77,8 +77,7 @@ def plot(rows: pl.DataFrame, column: str, task: str, run: Run) -> Plot:
                     f"({100 * b.lower:.1f} to {100 * b.upper:.1f}), {b.n:,} labels"
                     for b in curve
                 ],
-                charts.CATEGORICAL[i % len(charts.CATEGORICAL)],
-                draw.SYMBOLS[i % len(draw.SYMBOLS)],
+                *draw.mark(i),
                 line="solid",
             )
         )

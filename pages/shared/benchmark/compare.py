@@ -52,8 +52,8 @@ def show(run: Run) -> None:
     apart = rows.filter((pl.col("lower") > 0) | (pl.col("upper") < 0)).height
     if apart > clear.height:
         st.markdown(
-            f":gray[{apart} intervals exclude 0, before any correction for {rows.height} comparisons. The smallest p "
-            "is set by the number of bootstrap replicates: few of them leave nothing after correction.]"
+            f":gray[{apart} intervals exclude 0 before the correction. A run with few bootstrap replicates has no "
+            "small p-values; 1,000 are the default.]"
         )
     draw.show(plot(rows, a, b, looks.SCORES[score or "auroc"], run), "compare")
     st.dataframe(table(rows), hide_index=True, key="compare-table", alt="Paired differences of every task")

@@ -13,6 +13,12 @@ ROW = 24
 """Height of a row in pixels."""
 
 
+def mark(number: int) -> tuple[str, str]:
+    """Colour and symbol of the series of that number; no two of the first 49 look alike."""
+    colours = charts.CATEGORICAL
+    return colours[number % len(colours)], SYMBOLS[(number + number // len(colours)) % len(SYMBOLS)]
+
+
 def show(plot: Plot, key: str, height: int | None = None) -> None:
     """Draw a plot and the buttons for its PNG, SVG and CSV.
 

@@ -7,11 +7,9 @@ from core.figures import Plot, Series
 from core.risk.comparison import OURS, PLACES, curves, interval_text
 from core.risk.fewshot import ALL
 from core.risk.published import LEAK_NOTE
-from pages.shared import charts, empty
+from pages.shared import empty
 from pages.shared.benchmark import draw, looks
 from pages.shared.benchmark.source import Run
-
-_DASH = {OURS: "solid"}
 
 
 def show(run: Run) -> None:
@@ -58,8 +56,7 @@ def plot(rows: pl.DataFrame, place: str, score: str, run: Run) -> Plot:
     for i, (source, model) in enumerate(models):
         part = rows.filter((pl.col("source") == source) & (pl.col("model") == model))
         name = model if source == OURS else f"{model} · {looks.source_name(source)}"
-        colour = charts.CATEGORICAL[i % len(charts.CATEGORICAL)]
-        look = {"colour": colour, "symbol": draw.SYMBOLS[i % len(draw.SYMBOLS)]}
+        look = dict(zip(("colour", "symbol"), draw.mark(i), strict=True))
         curve, whole = part.filter(pl.col("k") != ALL), part.filter(pl.col("k") == ALL)
         series.append(
             Series(

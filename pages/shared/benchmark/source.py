@@ -22,10 +22,7 @@ COMMAND = (
     "python -m core benchmark DATASET --features FEATURES --out RESULTS --shots all,8,32,128\n"
     "CHARTLIGHT_RESULTS=RESULTS python -m core serve"
 )
-DEMO_NOTE = (
-    "This run is on the synthetic demo cohort: it shows what the page can do and is not comparable to EHRSHOT. "
-    "The published figures are of other patients and larger encoders."
-)
+DEMO_NOTE = "This run is on the synthetic demo cohort: it is not comparable to EHRSHOT or to the published figures."
 OTHER_NOTE = (
     "Published figures are of EHRSHOT's held-out patients. They compare with a run only where the run is on the same "
     "release, splits and labels."

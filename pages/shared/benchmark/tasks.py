@@ -7,7 +7,7 @@ import streamlit as st
 from core.figures import Plot, Series
 from core.risk.comparison import OURS, RELIABLE_POSITIVES, interval_text, published_tasks, shots_of, tasks
 from core.risk.published import LEADERBOARD
-from pages.shared import charts, empty
+from pages.shared import empty
 from pages.shared.benchmark import draw, looks
 from pages.shared.benchmark.source import Run
 
@@ -84,8 +84,7 @@ def plot(ours: pl.DataFrame | None, theirs: pl.DataFrame | None, kept: list[str]
                         "task", "value", "lower", "upper", "reliable", "n_positive"
                     ).iter_rows()
                 ],
-                charts.CATEGORICAL[i % len(charts.CATEGORICAL)],
-                draw.SYMBOLS[i % len(draw.SYMBOLS)],
+                *draw.mark(i),
                 hollow=[not reliable for reliable in part["reliable"]],
             )
         )
