@@ -171,7 +171,12 @@ def render(plot: Plot, format: str) -> bytes:
             named.values(), named.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=8
         )
     figure.draw_without_rendering()  # only now is it known where the legend ends
-    end = legend.get_window_extent().transformed(figure.transFigure.inverted()).y0 if legend else 0.0
+    figure.set_layout_engine("none")
+    end = 0.0
+    if legend:  # kept in its place: it would follow the bottom of the picture, which the notes move
+        end = legend.get_window_extent().transformed(figure.transFigure.inverted()).y0
+        legend.set_loc("lower center")
+        legend.set_bbox_to_anchor((0.5, end), transform=figure.transFigure)
     wide = int(figure.get_figwidth() * 20)
     notes = "\n".join(textwrap.fill(part, wide) for part in (plot.note, EXPORT_NOTICE) if part)
     figure.text(0.01, min(end, 0.0) - 0.02, notes, fontsize=7, color="#444444", ha="left", va="top")

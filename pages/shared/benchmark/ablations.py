@@ -79,7 +79,7 @@ def plot(rows: pl.DataFrame, family: str, title: str, place: str, run: Run) -> P
         best = max(range(len(value)), key=value.__getitem__)
         said.append(f"{name} is highest at {part['variant'][best]} with {value[best]:.3f}")
     alt = f"{place} AUROC by {title.lower()}: {'; '.join(said)}."
-    note = LEAK_NOTE if "v1/v2" in run.versions else run.note
+    note = run.footnote
     heading = f"{title}: {place} AUROC"
     if across:
         ticks = [(float(i), variant) for i, variant in enumerate(variants)]

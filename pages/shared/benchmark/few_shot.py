@@ -6,7 +6,6 @@ import streamlit as st
 from core.figures import Plot, Series
 from core.risk.comparison import OURS, PLACES, curves, interval_text
 from core.risk.fewshot import ALL
-from core.risk.published import LEAK_NOTE
 from pages.shared import empty
 from pages.shared.benchmark import draw, looks
 from pages.shared.benchmark.source import Run
@@ -93,7 +92,7 @@ def plot(rows: pl.DataFrame, place: str, score: str, run: Run) -> Plot:
         y_title=score,
         x_ticks=ticks,
         x_log=True,
-        note=LEAK_NOTE if "v1/v2" in run.versions else run.note,
+        note=run.footnote,
     )
 
 

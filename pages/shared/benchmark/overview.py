@@ -115,7 +115,7 @@ def plot(rows: pl.DataFrame, score: str, run: Run) -> Plot:
         score,
         "model",
         rows=[model if source == OURS else f"{model} · {_tag(source)}" for source, model in lines],
-        note=LEAK_NOTE if "v1/v2" in run.versions else run.note,
+        note=run.footnote,
     )
 
 

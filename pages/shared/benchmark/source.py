@@ -7,7 +7,7 @@ import polars as pl
 import streamlit as st
 
 from core.errors import InputError
-from core.risk.published import LEADERBOARD, VERSIONS
+from core.risk.published import LEADERBOARD, LEAK_NOTE, VERSIONS
 from core.risk.results import COLUMNS
 from core.risk.runner import BenchmarkResult, read_predictions, read_result
 from core.settings import PROJECT_ROOT, get_settings
@@ -73,6 +73,11 @@ class Run:
     def results(self) -> pl.DataFrame | None:
         """Values of every sub-task, None without a run."""
         return None if self.result is None else self.result.results
+
+    @property
+    def footnote(self) -> str:
+        """What a figure on paper has to say: the note, and the leak where figures of the first version are shown."""
+        return f"{self.note} {LEAK_NOTE}" if "v1/v2" in self.versions else self.note
 
     def predictions(self) -> pl.DataFrame:
         """Every prediction of the run.
