@@ -18,7 +18,6 @@ from core.ehr.demo import generate_demo
 from core.ehr.markdown import SerializationOptions, serialize
 from core.ehr.record import MARKDOWN_SECTIONS
 from core.ehr.store import open_dataset
-from core.embedding.cache import EmbeddingCache
 from core.embedding.cached import embed_texts
 from core.embedding.encoders import load_encoder
 from core.risk.attribution import neutral_rewrites, section_attribution
@@ -80,15 +79,13 @@ def main() -> None:
         record = serialize(chart.frame, chart.at, chart.vocabulary, options)
         texts = [record.text, *texts, *neutral_rewrites(record)]
         unique = list({(p.prefix, p.text): p for text in texts for p in encoder.pieces(text)}.values())
-        counter = iter(range(10**6))
 
-        def attribute() -> None:
-            cache = EmbeddingCache(Path(folder) / f"{next(counter)}.sqlite", 10**9)
-            section_attribution(chart, 0, chart.at, encoder, one, cache)
+        def attribute() -> None:  # without a cache: every distinct chunk is computed, once
+            section_attribution(chart, 0, chart.at, encoder, one)
 
         attribute()
         attribution = interleave(
-            {"attribution": attribute, "chunks": lambda: encoder.embed_pieces(unique)}, max(3, args.rounds // 2)
+            {"attribution": attribute, "chunks": lambda: encoder.embed_pieces(unique)}, args.rounds
         )
     mine, embed = median(seconds["score"]), median(seconds["embed"])
     whole, chunks = median(attribution["attribution"]), median(attribution["chunks"])

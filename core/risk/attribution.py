@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from core.ehr.markdown import Record, SerializationOptions, serialize
-from core.ehr.record import CODE_SECTIONS, MARKDOWN_SECTIONS
+from core.ehr.record import CODE_SECTIONS, HEADER, MARKDOWN_SECTIONS
 from core.errors import InputError
 from core.risk.heads import Head
 from core.risk.records import embed_for_tasks, feature_identity, options_of
@@ -94,12 +94,8 @@ def section_attribution(
     events = dataset.events(subject_id) if events is None else events
     sections = CODE_SECTIONS if options.strategy == "recent_codes" else MARKDOWN_SECTIONS
 
-    def text(**changes: Any) -> str:
-        return serialize(events, at, dataset.vocabulary, replace(options, **changes)).text
-
     whole = serialize(events, at, dataset.vocabulary, options)
-    without = [text(drop=(*options.drop, section)) for section in sections]
-    only = [text(keep=(section,)) for section in sections]
+    without, only = _ablated(whole, sections, events, dataset.vocabulary)
     neutral = neutral_rewrites(whole)
     texts = [whole.text, *without, *only, *neutral]
     tasks = list(dict.fromkeys(head.subtask.task for head in heads.values()))
@@ -124,6 +120,21 @@ def section_attribution(
         )
         out[key] = Attribution(key, float(raw[0]), noise, effects)
     return out
+
+
+def _ablated(whole: Record, sections: Mapping[str, str], events: Any, vocabulary: Any) -> tuple[list[str], list[str]]:
+    """Texts without each section, and with only it: those of ``drop`` and ``keep``, but for line breaks at the end."""
+    options = whole.options
+    if options.strategy == "markdown":  # a section is a run of lines, so leaving it out needs no second serialising
+        lines = list(zip(whole.texts, whole.section_of))
+        without = ["\n".join(text for text, of in lines if of != section) for section in sections]
+        only = ["\n".join(text for text, of in lines if of in (HEADER, section)) for section in sections]
+        return without, only
+
+    def text(**changes: Any) -> str:
+        return serialize(events, whole.at, vocabulary, replace(options, **changes)).text
+
+    return [text(drop=(*options.drop, s)) for s in sections], [text(keep=(s,)) for s in sections]
 
 
 def neutral_rewrites(record: Record, copies: int = NOISE_COPIES) -> list[str]:

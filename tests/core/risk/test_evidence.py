@@ -9,7 +9,7 @@ import pytest
 from core.ehr.markdown import SerializationOptions, serialize
 from core.embedding.cache import EmbeddingCache
 from core.errors import InputError
-from core.risk.attribution import neutral_rewrites, section_attribution
+from core.risk.attribution import _ablated, neutral_rewrites, section_attribution
 from core.risk.score import score_subject, score_text
 from core.risk.sensitivity import sensitivity
 from core.risk.trajectory import trajectory
@@ -48,6 +48,17 @@ def test_attribution_embeds_each_distinct_chunk_once(dataset, heads, encoder, tm
     before = encoder.pieces_embedded
     section_attribution(dataset, 7, AT, encoder, one(heads, "guo_icu"), cache)
     assert encoder.pieces_embedded == before
+
+
+def test_ablated_texts_are_what_the_serialiser_writes(dataset):
+    for options in (SerializationOptions(), SerializationOptions(strategy="recent_codes")):
+        record = serialize(dataset.events(7), AT, dataset.vocabulary, options)
+        sections = [s for s in record.section_titles if s != "header"]
+        without, only = _ablated(record, dict.fromkeys(sections, ""), dataset.events(7), dataset.vocabulary)
+        for section, left_out, alone in zip(sections, without, only):
+            for text, changes in ((left_out, {"drop": (section,)}), (alone, {"keep": (section,)})):
+                written = serialize(dataset.events(7), AT, dataset.vocabulary, replace(options, **changes)).text
+                assert text.rstrip("\n") == written.rstrip("\n"), section
 
 
 def test_neutral_rewrites_hold_the_same_lines(dataset):
