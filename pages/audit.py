@@ -4,8 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from core.audit import ACTIONS
+from core.files import csv_text
 from pages.shared import audit, downloads, empty, layout
-from pages.shared.patients import exports
 
 layout.header("Audit log", "Who did what and when, without clinical content. Subjects and images by pseudonym.")
 if not audit.identity().may("audit"):
@@ -43,4 +43,4 @@ table = pd.DataFrame(
 damaged = log.damaged_lines()
 layout.section(f"{len(shown):,} of {len(entries):,} entries", f"{damaged} damaged lines left out" if damaged else "")
 st.dataframe(table, hide_index=True, height=560, alt="Audit log, newest entry first")
-downloads.button("Download as CSV", exports.csv(table), "audit.csv", "text/csv", key="audit-csv", page="audit")
+downloads.button("Download as CSV", csv_text(table), "audit.csv", "text/csv", key="audit-csv", page="audit")

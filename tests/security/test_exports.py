@@ -32,7 +32,7 @@ from pages.shared.patients import exports
 from tests.core.imaging.nets import small_segmenter
 
 ROOT = Path(__file__).resolve().parents[2]
-WRITERS = [exports.csv, csv_text]
+WRITERS = [csv_text]
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def show(case: Case) -> None:
         shown = display_pair(case.result.maps[name], case.result.geometry, chosen)
         left, middle, right = st.columns(3, gap="small")
         with left:
-            st.markdown(f"**Segmentation** :small[:gray[class {case.class_index} outlined where M is]]")
+            st.markdown("**Segmentation** :small[:gray[M outlined]]")
             region.picture(
                 cases.mask_picture(case),
                 case.source,
@@ -35,7 +35,7 @@ def show(case: Case) -> None:
             )
         for column, (method, item) in zip((middle, right), shown.items(), strict=True):
             with column:
-                st.markdown(f"**{METHODS[method]}** :small[:gray[largest value {short(item.maximum)}]]")
+                st.markdown(f"**{METHODS[method]}** :small[:gray[max {short(item.maximum)}]]")
                 _map(case, item, chosen, METHODS[method])
         _bar(shown, chosen)
     st.caption(_caption(case, name, shown))

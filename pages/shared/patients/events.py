@@ -6,8 +6,9 @@ import polars as pl
 import streamlit as st
 
 from core.ehr.domains import DOMAINS, with_domain
+from core.files import csv_text
 from pages.shared import downloads, empty, selection
-from pages.shared.patients import exports, sources
+from pages.shared.patients import sources
 
 if TYPE_CHECKING:
     from pages.shared.patients.chart import Patient
@@ -61,7 +62,7 @@ def show(patient: "Patient") -> None:
         table = sources.table(rows, patient.dataset.vocabulary, patient.clock, patient.at)
         downloads.button(
             "Download as CSV",
-            lambda: exports.csv(table),
+            lambda: csv_text(table),
             file_name=f"{selection.alias(patient.subject_id)}-events.csv",
             mime="text/csv",
             key="event-download",

@@ -13,7 +13,7 @@ from core.risk.heads import Head
 from core.risk.score import TaskScore
 from pages.shared import audit, queue, resources
 from pages.shared.patients.chart import Patient
-from pages.shared.risk.scoring import Scored
+from pages.shared.risk.scoring import Scored, dataset_key
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Case:
         """
         audit.record("evidence", self.patient.subject_id, page="risk", task=self.head.key, outcome=kind)
         identity = (
-            str(self.patient.dataset.path),
+            dataset_key(self.patient),
             self.patient.subject_id,
             self.patient.at.isoformat(),
             self.encoder_name,

@@ -1,5 +1,6 @@
 """Scores of a patient for the page: the encoder, the heads, the queue, and a cache that cannot mix up patients."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,6 +33,12 @@ def key_of(score: TaskScore) -> str:
     return score.task if score.label is None else f"{score.task}.{score.label.lower().replace(' ', '_')}"
 
 
+def dataset_key(patient: Patient) -> str:
+    """Return a dataset's state for cache keys: its place, and its files' sizes and times."""
+    shards = "\n".join(f"{shard.path} {shard.size} {shard.mtime_ns}" for shard in patient.dataset.index.shards)
+    return f"{patient.dataset.path} {hashlib.sha256(shards.encode()).hexdigest()}"
+
+
 def heads_of(encoder_name: str) -> dict[str, Head]:
     """Return the heads of an encoder; none is a MissingError that says how to make them."""
     return resources.heads(encoder_name)
@@ -49,13 +56,13 @@ def scored(patient: Patient, encoder_name: str | None = None) -> Scored:
     versions = ",".join(head.version for head in heads.values())
     audit.record("score", patient.subject_id, page="risk", encoder=name)
     return _scored(
-        str(patient.dataset.path), patient.subject_id, patient.at, name, versions, _patient=patient, _heads=heads
+        dataset_key(patient), patient.subject_id, patient.at, name, versions, _patient=patient, _heads=heads
     )
 
 
 @st.cache_data(show_spinner=False, max_entries=512)
 def _scored(
-    path: str,
+    dataset: str,
     subject_id: int,
     at: datetime,
     encoder_name: str,
