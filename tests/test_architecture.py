@@ -14,7 +14,19 @@ ALLOWED = {  # room -> the rooms of core that it may import
     "risk": {"risk", "embedding", "ehr"},
     "commands": {"ehr", "imaging", "embedding", "risk", "commands"},
 }
-COMMON = {"access", "doctor", "safety", "errors", "progress", "settings", "torchvision_ops", "audit", "files", "jobs", "privacy"}
+COMMON = {
+    "access",
+    "doctor",
+    "safety",
+    "errors",
+    "progress",
+    "settings",
+    "torchvision_ops",
+    "audit",
+    "files",
+    "jobs",
+    "privacy",
+}
 
 
 def imported_modules(path: Path) -> set[str]:
