@@ -107,7 +107,7 @@ RECIPES = {
             phantom="microscopy",
             augmentation="microscopy",
             crop=192,
-            rounds=(Round(14), Round(12, learning_rate=1.5e-3, bright=3)),
+            rounds=(Round(14),),
         ),
         Recipe(
             name="ultrasound-nerve",
@@ -128,7 +128,7 @@ RECIPES = {
             phantom="ultrasound",
             augmentation="ultrasound",
             crop=192,
-            rounds=(Round(70, early=(0.6, 2 / 3)), Round(40, learning_rate=1.5e-3)),
+            rounds=(Round(70, early=(0.6, 2 / 3)),),
         ),
         Recipe(
             name="hippocampus",
