@@ -1,5 +1,6 @@
 """The app as a process of its own, and Chromium to look at it: for browser tests and benchmarks/pages.py."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -7,7 +8,10 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page
 
@@ -71,3 +75,9 @@ def go(page: Page, url: str) -> None:
     """Open an address and wait for the page."""
     page.goto(url)
     settle(page)
+
+
+def apart(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine in a thread of its own: a browser of this process keeps an event loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()

@@ -83,7 +83,7 @@ def test_every_page_opens_by_its_address(app: App, browser, wide_screenshots: Pa
     context = browser.new_context(viewport={"width": 1920, "height": 1080}, color_scheme=scheme)
     tab = context.new_page()
     go(tab, f"{app.url}/{'' if entry is ENTRIES[0] else Path(entry.script).stem}")
-    expect(tab.get_by_text(NOTICE)).to_be_visible()
+    expect(tab.locator(".st-key-safety-banner").get_by_text(NOTICE)).to_be_visible()
     expect(tab.get_by_text("Something went wrong")).to_have_count(0)
     tab.screenshot(path=wide_screenshots / f"{Path(entry.script).stem}-1920-{scheme}.png")
     context.close()

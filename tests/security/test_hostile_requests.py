@@ -14,7 +14,7 @@ from core.ehr.demo import generate_demo
 from core.ehr.store import open_dataset
 from core.privacy import load_key, pseudonym
 from core.settings import Settings
-from tests.e2e.app_process import ROOT, running
+from tests.e2e.app_process import ROOT, apart, running
 
 SUBJECTS = 60
 pytestmark = pytest.mark.slow
@@ -71,7 +71,7 @@ def open_page(served: Served, page: str, query: str) -> Session:
             await session.open(page, query)
             return session
 
-    return asyncio.run(visit())
+    return apart(visit())
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_session_under_another_host_name_is_refused(served: Served):
             await asyncio.wait_for(socket.recv(), 5)
 
     with pytest.raises(websockets.exceptions.InvalidStatus):
-        asyncio.run(knock())
+        apart(knock())
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1.evil.example"])
@@ -186,7 +186,7 @@ def test_a_page_elsewhere_cannot_open_a_session(served: Served, origin: str):
             await asyncio.wait_for(socket.recv(), 5)
 
     with pytest.raises(websockets.exceptions.InvalidStatus):
-        asyncio.run(knock())
+        apart(knock())
 
 
 def test_garbage_on_the_socket_harms_only_its_sender(served: Served):
@@ -198,7 +198,7 @@ def test_garbage_on_the_socket_harms_only_its_sender(served: Served):
             await asyncio.sleep(0.5)
 
     with contextlib.suppress(websockets.exceptions.WebSocketException):  # turned away
-        asyncio.run(garble())
+        apart(garble())
     assert served.alive
     assert open_page(served, "patients", f"subject={served.subjects[0]}").sees(served.names[served.subjects[0]])
 
@@ -230,7 +230,7 @@ def test_sessions_at_the_same_time_see_their_own_patient(served: Served):
     async def everybody() -> None:
         await asyncio.gather(*(person(number) for number in range(4)))
 
-    asyncio.run(everybody())
+    apart(everybody())
     assert wrong == []
 
 

@@ -80,8 +80,9 @@ def test_uploads_at_the_same_time_do_not_cross(url: str, two: list[Page]):
         {image.get_attribute("src") for image in page.locator(".stMain [data-testid=stImage] img").all()}
         for page in two
     ]
-    assert all(sources)
-    assert not sources[0] & sources[1]
+    assert len(sources[0] - sources[1]) >= 3  # the segmentation and the two maps
+    assert len(sources[1] - sources[0]) >= 3
+    assert len(sources[0] & sources[1]) <= 1  # the colour bar, which has nothing of the picture
 
 
 def test_two_people_with_two_patients(url: str, home, two: list[Page]):

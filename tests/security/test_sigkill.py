@@ -23,7 +23,7 @@ from core.privacy import load_key, pseudonym
 from core.risk.heads import load_heads
 from core.risk.records import options_of, record_at
 from core.settings import Settings
-from tests.e2e.app_process import ROOT, running
+from tests.e2e.app_process import ROOT, apart, running
 
 ROUNDS, SUBJECTS, PEOPLE = 3, 60, 4
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -47,7 +47,7 @@ def work(url: str, subjects: list[int]) -> None:
         people = (score(url, subjects[number::PEOPLE]) for number in range(PEOPLE))
         await asyncio.gather(*people, return_exceptions=True)
 
-    asyncio.run(everybody())
+    apart(everybody())
 
 
 def wait_for_scoring(log: AuditLog, before: int) -> None:
@@ -110,7 +110,7 @@ def test_a_kill_while_scoring_harms_nothing(tmp_path: Path):
                 assert session.sees("Probability") or session.sees("no reliable estimate")
                 assert not session.sees("Something went wrong")
 
-        asyncio.run(last())
+        apart(last())
     assert fingerprint(demo) == before
     check_correct(settings, demo, subjects)
     assert sum(entry.action == "start" or entry.action == "score" for entry in log.entries()) >= ROUNDS
