@@ -15,8 +15,8 @@ from pages.shared.risk.evidence import compare, neighbours, sections, sensitivit
 from pages.shared.risk.groups import percent
 
 TABS = {
+    "Similar patients": neighbours.show,  # first, because it costs nothing beyond the score's own embedding
     "Sections": sections.show,
-    "Similar patients": neighbours.show,
     "Trajectory": trajectory.show,
     "Sensitivity": sensitivity.show,
     "Thresholds": thresholds.show,
