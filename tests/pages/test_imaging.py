@@ -129,7 +129,7 @@ def test_changing_what_is_shown_never_computes_again(open_imaging, monkeypatch):
     monkeypatch.setattr(results.queue, "run", lambda name, work: pytest.fail(f"{name} ran again"))
     app.toggle(key="im-signed").set_value(True).run()
     app.toggle(key="im-smooth").set_value(False).run()
-    app.select_slider(key="im-layer-first").set_value("encoder.layer3").run()
+    next(s for s in app.select_slider if s.label.startswith("Layer")).set_value("encoder.layer3").run()
     app.slider(key="im-opacity").set_value(0.2).run()
     sound(app)
 

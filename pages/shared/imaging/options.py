@@ -16,16 +16,20 @@ PALETTES = {
     "PuOr_r": "Purple and orange",
 }
 
+_LAYER = "_imaging_layer"
+
 
 def layer(case: Case) -> str:
     """Draw the layer's slider, from the encoder to the decoder; return the layer."""
     names = list(case.result.maps)
-    key = f"im-layer-{case.segmenter.name}"
-    if st.session_state.get(key) not in names:
-        st.session_state[key] = default_layer(names)
+    # a slider of its own for each image: one that went while an upload was read comes back at its left end
+    key = f"im-layer-{case.segmenter.name}-{case.source.image.sha256[:12]}"
+    kept = st.session_state.get(_LAYER)
+    start = st.session_state.setdefault(f"_start-{key}", kept if kept in names else default_layer(names))
     with st.container(width=520, gap="xxsmall", key="tight-layer"):
-        name = st.select_slider("Layer, from encoder to decoder", names, format_func=short, key=key)
+        name = st.select_slider("Layer, from encoder to decoder", names, start, format_func=short, key=key)
         st.caption(place(case, name))
+    st.session_state[_LAYER] = name
     return name
 
 

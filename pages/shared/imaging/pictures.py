@@ -30,8 +30,8 @@ def colour_bar(stops: list[tuple[float, str]], low: str, high: str, label: str) 
     """Draw a colour bar as a strip with its two ends named."""
     bar = np.array([[int(part) for part in colour[4:-1].split(",")] for _, colour in stops], np.uint8)
     strip = np.asarray(Image.fromarray(bar[None]).resize((960, 12), Image.Resampling.BILINEAR))
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f":small[{plain(low)}]", width="content")
-        st.image(strip, width="stretch", alt=f"Colour bar from {low} to {high}")
-        st.markdown(f":small[{plain(high)}]", width="content")
-        st.markdown(f":small[:gray[{plain(label)}]]", width="content")
+    left, middle, right, words = st.columns([1, 12, 2, 9], gap="xsmall", vertical_alignment="center")
+    left.markdown(f":small[{plain(low)}]", text_alignment="right")
+    middle.image(strip, width="stretch", alt=f"Colour bar from {low} to {high}")
+    right.markdown(f":small[{plain(high)}]")
+    words.markdown(f":small[:gray[{plain(label)}]]")
