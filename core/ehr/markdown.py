@@ -23,6 +23,7 @@ from core.ehr.person import paper_demographics, read_person
 from core.ehr.recent_codes import write_recent_codes
 from core.ehr.record import EVENT_CATEGORIES, HEADER, MARKDOWN_SECTIONS, Line, Record, Section, SerializationOptions
 from core.ehr.visit_list import SHOWN_TIME, VisitList
+from core.ehr.visits import REBUILT, visits_as_of
 
 __all__ = ["Line", "Record", "Section", "SerializationOptions", "serialize", "serialize_many"]
 
@@ -56,8 +57,10 @@ def serialize_many(
 ) -> list[Record]:
     """Write one subject's record at several prediction times; quicker than one by one."""
     options = options or SerializationOptions()
-    chart = read_chart(events, vocabulary, options)
     write = write_recent_codes if options.strategy == "recent_codes" else _write
+    if REBUILT in events.columns:
+        return [write(read_chart(visits_as_of(events, at), vocabulary, options), at, options) for at in times]
+    chart = read_chart(events, vocabulary, options)
     return [write(chart, at, options) for at in times]
 
 

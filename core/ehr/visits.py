@@ -6,6 +6,8 @@ for as long as no 24 hours pass without one. An event belongs to the visit that 
 one that began last. Birth, demographics and static events belong to none.
 """
 
+from datetime import datetime
+
 import numpy as np
 import polars as pl
 
@@ -15,6 +17,8 @@ _VISIT = r"(?i)^(visit/|hospital_admission|admission|ed_registration|encounter(_
 _DISCHARGE = r"(?i)^(hospital_discharge|discharge|ed_out|encounter_end)"
 _STAY = r"(?i)^(visit/(ip|erip|inpatient)|hospital_admission|admission)"
 _DEMOGRAPHIC = r"(?i)^(gender|sex|race|ethnicity)/"
+REBUILT = "visits_rebuilt"
+"""Column that marks a record whose visits were rebuilt here, so that they can be rebuilt as of an earlier time."""
 _GAP = np.timedelta64(24, "h")
 _FAR = np.datetime64("9999-12-31", "us")
 
@@ -72,6 +76,27 @@ def rebuild_visits(events: pl.DataFrame) -> pl.DataFrame:
         .join(visit, on="i", how="left", maintain_order="left")
         .update(ends, on="i")
         .select(events.columns)
+        .with_columns(pl.lit(True).alias(REBUILT))
+    )
+
+
+def visits_as_of(events: pl.DataFrame, at: datetime) -> pl.DataFrame:
+    """The record up to ``at``, its visits rebuilt from nothing later; a record that names its visits stays as it is.
+
+    A discharge after ``at`` tells which events belonged to the stay, so it must not be looked at.
+
+    Args:
+        events: of ``Dataset.events``.
+        at: prediction time; a time before the first event leaves the record as it is.
+    """
+    first = events["time"].drop_nulls().min() if REBUILT in events.columns else None
+    if first is None or at < first:  # type: ignore[operator]
+        return events
+    known = events.filter(pl.col("time").is_null() | (pl.col("time") <= at))
+    return rebuild_visits(
+        known.with_columns(
+            visit_id=pl.lit(None, pl.Int64), end=pl.when(pl.col("end") <= at).then(pl.col("end"))
+        ).select(events.columns)
     )
 
 
