@@ -12,9 +12,7 @@ import streamlit as st
 from core.ehr.relative_time import Clock
 from core.ehr.store import Dataset
 from core.errors import InputError
-from core.privacy import load_key, pseudonym
-from core.settings import get_settings
-from pages.shared import audience, dates, resources, url
+from pages.shared import audience, audit, dates, resources, url
 
 _STATE = "_selection"
 
@@ -141,11 +139,6 @@ def clock_of(dataset: Dataset, subject_id: int) -> Clock:
     return Clock(relative_times(), birth or first or datetime(1900, 1, 1), from_birth=birth is not None)
 
 
-@st.cache_resource(show_spinner=False)
-def _key() -> bytes:
-    return load_key(get_settings())
-
-
 def alias(subject_id: int) -> str:
     """Return the pseudonym under which this installation shows a subject."""
-    return pseudonym(subject_id, _key())
+    return audit.name_of(subject_id)
