@@ -4,10 +4,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import audience, banner, errors, navigation, sign_in, tour
+from pages.shared import audience, banner, errors, garbage, navigation, sign_in, tour
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 
+garbage.settle()
 st.set_page_config(
     page_title="Chartlight",
     page_icon=str(ASSETS / "icons" / "chartlight.svg"),

@@ -31,6 +31,15 @@ CONFIG = {
     "toImageButtonOptions": {"format": "svg", "filename": "chartlight"},
     "scrollZoom": False,
 }
+_X_AXIS = {
+    "gridcolor": LINE,
+    "zeroline": False,
+    "linecolor": LINE,
+    "ticks": "outside",
+    "tickcolor": LINE,
+    "automargin": True,
+}
+_Y_AXIS = {"gridcolor": LINE, "zeroline": False, "automargin": True}
 _FONT = "'Source Sans', 'Source Sans Pro', sans-serif"
 
 
@@ -43,8 +52,7 @@ def figure(height: int, *traces: Any, legend: bool = False, **layout: Any) -> go
         legend: show a legend above the plot.
         layout: further keys of ``layout``.
     """
-    chart = go.Figure(data=list(traces))
-    style(chart, height, legend)
+    chart = go.Figure(data=list(traces), layout={**_layout(height, legend), "xaxis": _X_AXIS, "yaxis": _Y_AXIS})
     if layout:
         chart.update_layout(**layout)
     return chart
@@ -52,24 +60,26 @@ def figure(height: int, *traces: Any, legend: bool = False, **layout: Any) -> go
 
 def style(chart: go.Figure, height: int, legend: bool = False) -> go.Figure:
     """Give ``chart`` the house style in place (margins, fonts, grid, hover) and return it."""
-    chart.update_layout(
-        height=height,
-        margin={"l": 8, "r": 8, "t": 28 if legend else 10, "b": 8},
-        font={"family": _FONT, "size": 13},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        showlegend=legend,
-        legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "title": {"text": ""}},
-        hoverlabel={"font": {"family": _FONT, "size": 13}, "align": "left", "namelength": -1},
-        dragmode="zoom",
-        colorway=list(CATEGORICAL),
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": SLATE, "activecolor": BLUE},
-    )
-    chart.update_xaxes(
-        gridcolor=LINE, zeroline=False, linecolor=LINE, ticks="outside", tickcolor=LINE, automargin=True
-    )
-    chart.update_yaxes(gridcolor=LINE, zeroline=False, automargin=True)
+    chart.update_layout(**_layout(height, legend))
+    chart.update_xaxes(**_X_AXIS)
+    chart.update_yaxes(**_Y_AXIS)
     return chart
+
+
+def _layout(height: int, legend: bool) -> dict[str, Any]:
+    return {
+        "height": height,
+        "margin": {"l": 8, "r": 8, "t": 28 if legend else 10, "b": 8},
+        "font": {"family": _FONT, "size": 13},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "showlegend": legend,
+        "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "title": {"text": ""}},
+        "hoverlabel": {"font": {"family": _FONT, "size": 13}, "align": "left", "namelength": -1},
+        "dragmode": "zoom",
+        "colorway": list(CATEGORICAL),
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": SLATE, "activecolor": BLUE},
+    }
 
 
 def plain(text: str, length: int = 70) -> str:

@@ -1,6 +1,6 @@
 """The scores of one group on one scale: the patient's probability, its interval, and the cohort's average."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -52,24 +52,11 @@ def figure(scores: Sequence[TaskScore], scale: str, end: float, chosen: str | No
     rows = list(range(len(scores)))
     known = [(row, score) for row, score in zip(rows, scores, strict=True) if score.reliable]
     place = (lambda p: float(p)) if scale == "Percent" else _log_odds
-    chart = charts.figure(ROW * len(scores) + 34, dragmode=False, margin={"l": 14, "r": 14, "t": 2, "b": 28})
-    for row in rows:
-        chart.add_shape(
-            type="line", x0=0, x1=1, xref="x domain", y0=row, y1=row, line={"color": charts.LINE, "width": 1}
-        )
-    for row, score in known:
-        lower, upper = score.interval
-        chart.add_trace(
-            go.Scatter(
-                x=[place(lower), place(upper)],
-                y=[row, row],
-                mode="lines",
-                line={"color": charts.BLUE, "width": 7},
-                opacity=0.35,
-                hoverinfo="skip",
-            )
-        )
-    chart.add_trace(
+    ticks = tuple(end * quarter / 4 for quarter in range(5)) if scale == "Percent" else _LOG_ODDS_TICKS
+    edges = (-0.02 * end, 1.02 * end) if scale == "Percent" else (_log_odds(_LOWEST), _log_odds(0.995))
+    return charts.figure(
+        ROW * len(scores) + 34,
+        *[_interval(row, score, place) for row, score in known],
         go.Scatter(
             x=[place(score.prevalence) for _, score in known],
             y=[row for row, _ in known],
@@ -78,9 +65,7 @@ def figure(scores: Sequence[TaskScore], scale: str, end: float, chosen: str | No
             name="Cohort average",
             customdata=[percent(score.prevalence) for _, score in known],
             hovertemplate="cohort average %{customdata}<extra></extra>",
-        )
-    )
-    chart.add_trace(
+        ),
         go.Scatter(
             x=[place(score.probability) for _, score in known],
             y=[row for row, _ in known],
@@ -89,31 +74,22 @@ def figure(scores: Sequence[TaskScore], scale: str, end: float, chosen: str | No
             name="This patient",
             customdata=[[key_of(score), f"{score.natural_frequency}.", _basis(score)] for _, score in known],
             hovertemplate="%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
-        )
+        ),
+        dragmode=False,
+        margin={"l": 14, "r": 14, "t": 2, "b": 28},
+        # all words and lines at once: Plotly copies and checks what is there already with each one that is added
+        shapes=[_line(row) for row in rows]
+        + [_band(row) for row, score in zip(rows, scores, strict=True) if key_of(score) == chosen],
+        annotations=[words for row, score in zip(rows, scores, strict=True) for words in _row_words(row, score)],
+        xaxis={
+            "range": edges,
+            "tickvals": [place(tick) for tick in ticks],
+            "ticktext": [f"{100 * tick:g} %" for tick in ticks],
+            "tickangle": 0,
+            "fixedrange": True,
+        },
+        yaxis={"range": [len(scores) - 0.5, -0.5], "showticklabels": False, "showgrid": False, "fixedrange": True},
     )
-    for row, score in zip(rows, scores, strict=True):
-        _write(chart, row, "left", 17, f"<b>{score.name}</b>")
-        _write(chart, row, "left", -16, f"<span style='font-size:11px'>{words(score)}</span>")
-        if score.reliable:
-            lower, upper = score.interval
-            range_text = f"{percent(lower).removesuffix(' %')} to {percent(upper).removesuffix(' %')}"
-            _write(chart, row, "right", 17, f"<b>{percent(score.probability)}</b> ({range_text})")
-            _write(
-                chart, row, "right", -16, f"<span style='font-size:11px'>average {percent(score.prevalence)}</span>"
-            )
-        if key_of(score) == chosen:
-            chart.add_hrect(y0=row - 0.48, y1=row + 0.48, fillcolor=charts.FAINT, line_width=0, layer="below")
-    ticks = tuple(end * quarter / 4 for quarter in range(5)) if scale == "Percent" else _LOG_ODDS_TICKS
-    edges = (-0.02 * end, 1.02 * end) if scale == "Percent" else (_log_odds(_LOWEST), _log_odds(0.995))
-    chart.update_xaxes(
-        range=edges,
-        tickvals=[place(tick) for tick in ticks],
-        ticktext=[f"{100 * tick:g} %" for tick in ticks],
-        tickangle=0,
-        fixedrange=True,
-    )
-    chart.update_yaxes(range=[len(scores) - 0.5, -0.5], showticklabels=False, showgrid=False, fixedrange=True)
-    return chart
 
 
 def alt(group: str, scores: Sequence[TaskScore]) -> str:
@@ -127,17 +103,51 @@ def alt(group: str, scores: Sequence[TaskScore]) -> str:
     return f"{group}: " + "; ".join(parts) + "."
 
 
-def _write(chart: go.Figure, row: int, side: str, shift: int, text: str) -> None:
-    """Write beside the left or right edge of the plot, ``shift`` pixels above the row's scale."""
-    chart.add_annotation(
-        x=0 if side == "left" else 1,
-        xref="paper",
-        xanchor=side,
-        y=row,
-        yshift=shift,
-        showarrow=False,
-        text=text,
+def _interval(row: int, score: TaskScore, place: Callable[[float], float]) -> go.Scatter:
+    lower, upper = score.interval
+    return go.Scatter(
+        x=[place(lower), place(upper)],
+        y=[row, row],
+        mode="lines",
+        line={"color": charts.BLUE, "width": 7},
+        opacity=0.35,
+        hoverinfo="skip",
     )
+
+
+def _line(row: int) -> dict:
+    """A row's scale, from edge to edge."""
+    ends = {"x0": 0, "x1": 1, "xref": "x domain", "y0": row, "y1": row}
+    return {"type": "line", **ends, "line": {"color": charts.LINE, "width": 1}}
+
+
+def _band(row: int) -> dict:
+    """What sets the chosen row off."""
+    edges = {"x0": 0, "x1": 1, "xref": "x domain", "y0": row - 0.48, "y1": row + 0.48, "yref": "y"}
+    return {"type": "rect", **edges, "fillcolor": charts.FAINT, "line": {"width": 0}, "layer": "below"}
+
+
+def _row_words(row: int, score: TaskScore) -> list[dict]:
+    """Name and numbers above a row's scale, what they mean below it."""
+    written = [
+        _words(row, "left", 17, f"<b>{score.name}</b>"),
+        _words(row, "left", -16, f"<span style='font-size:11px'>{words(score)}</span>"),
+    ]
+    if score.reliable:
+        lower, upper = score.interval
+        range_text = f"{percent(lower).removesuffix(' %')} to {percent(upper).removesuffix(' %')}"
+        average = f"<span style='font-size:11px'>average {percent(score.prevalence)}</span>"
+        written += [
+            _words(row, "right", 17, f"<b>{percent(score.probability)}</b> ({range_text})"),
+            _words(row, "right", -16, average),
+        ]
+    return written
+
+
+def _words(row: int, side: str, shift: int, text: str) -> dict:
+    """Words beside the left or right edge of the plot, ``shift`` pixels above the row's scale."""
+    place = {"x": 0 if side == "left" else 1, "xref": "paper", "xanchor": side, "y": row, "yshift": shift}
+    return {**place, "showarrow": False, "text": text}
 
 
 def _basis(score: TaskScore) -> str:
