@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="context, chunk, instruction, sections, lookback, "
         "strategy, profile or encoder (repeatable), e.g. context=512,1024",
     )
+    parser.add_argument(
+        "--ablate-shots", metavar="K,K|all|paper", default="all", help="shots of the ablations (default: all data)"
+    )
     parser.add_argument("--encoder", metavar="NAME", help="encoder of the ablations (default: the settings')")
     parser.add_argument("--paper-exact", action="store_true", help="reproduce the quirks of the paper's code")
     parser.add_argument("--shots-data", type=Path, metavar="DIR", help="folder with <task>/all_shots_data.json")
@@ -49,6 +52,7 @@ def run(args: argparse.Namespace) -> None:
     from core.risk.models import choose_models
     from core.risk.report import write_report
     from core.risk.report_table import groups_text
+    from core.risk.run_record import command_line
     from core.risk.runner import RunOptions, load_labels, run_benchmark
     from core.risk.subtasks import parse_tasks
 
@@ -60,24 +64,16 @@ def run(args: argparse.Namespace) -> None:
     if not args.tasks:
         tasks = [task for task in tasks if task in dataset.tasks()]
     labels, problems = load_labels(dataset, tasks)
+    ablation_shots = tuple(parse_shots(args.ablate_shots))
     features = choose_models(
-        dataset, labels, args.features, args.clmbr, args.models, args.ablate, args.encoder, problems
+        dataset, labels, args.features, args.clmbr, args.models, args.ablate, args.encoder, problems, ablation_shots
     )
     options = RunOptions(tuple(shots), args.paper_exact, args.replicates, args.seed, args.shots_data)
     with terminal_bar("benchmark", "units") as progress:
-        result = run_benchmark(dataset, features, args.out, tasks, options, progress, labels, problems)
-    about = {
-        "dataset": dataset.name,
-        "synthetic patients": dataset.synthetic,
-        "models": ", ".join(
-            f"{f.name}{f' [{f.variant}]' if f.variant else ''} ({f.dimension} features)" for f in features
-        ),
-        "shots": ", ".join("all" if k == -1 else str(k) for k in shots),
-        "bootstrap replicates": args.replicates,
-        "seed": args.seed,
-        "paper-exact": args.paper_exact,
-    }
-    path = write_report(result, args.out, dataset.name, about)
+        result = run_benchmark(
+            dataset, features, args.out, tasks, options, progress, labels, problems, command_line(args.words)
+        )
+    path = write_report(result, args.out, dataset.name)
     print(groups_text(result.groups))
     for problem in result.problems:
         print(f"note: {problem.task}: {problem.message}")

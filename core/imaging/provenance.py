@@ -3,18 +3,15 @@
 It names files by hash, never by name, and holds nothing of a DICOM header.
 """
 
-import platform
 import sys
-import tomllib
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from core.imaging.cams import METHODS, CamResult
 from core.imaging.display import DisplayedMap, DisplayOptions
 from core.imaging.segmenters import Segmenter
 from core.safety import EXPORT_NOTICE
-from core.settings import PROJECT_ROOT
+from core.versions import versions as package_versions
 
 SCHEMA_VERSION = 1
 _PACKAGES = ("torch", "segmentation-models-pytorch", "timm", "numpy", "scipy", "pillow", "pydicom", "nibabel")
@@ -23,20 +20,7 @@ _PACKAGES = ("torch", "segmentation-models-pytorch", "timm", "numpy", "scipy", "
 @lru_cache
 def versions() -> dict[str, str]:
     """Versions of Chartlight, Python and the packages that make maps."""
-    found = {"chartlight": _own_version(), "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def _own_version() -> str:
-    try:
-        return str(tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]["version"])
-    except (OSError, KeyError, tomllib.TOMLDecodeError):
-        return "unknown"
+    return package_versions(_PACKAGES)
 
 
 def manifest(

@@ -38,6 +38,7 @@ class FeatureSet:
         matrix: ``(n, d)`` float32, or sparse CSR.
         variant: name of the ablation, "" for the full setting.
         about: the making of the features, for the report.
+        shots: values of k to run this set with; None for those of the run.
     """
 
     name: str
@@ -48,6 +49,7 @@ class FeatureSet:
     matrix: np.ndarray | sparse.csr_matrix
     variant: str = ""
     about: dict[str, Any] | None = None
+    shots: tuple[int, ...] | None = None
 
     @property
     def dimension(self) -> int:

@@ -26,6 +26,7 @@ def choose_models(
     ablate: Sequence[str],
     encoder: str | None,
     problems: list[Problem],
+    ablation_shots: tuple[int, ...] | None = None,
 ) -> list[FeatureSet]:
     """The feature sets to run, in the order in which they are named.
 
@@ -38,6 +39,7 @@ def choose_models(
         ablate: ablations as ``NAME=VALUE,VALUE``.
         encoder: encoder of the ablations.
         problems: what is wrong with a feature file is appended, so that the others still run.
+        ablation_shots: values of k that ablations are run with; None for those of the run.
 
     Raises:
         InputError: an unknown name, or nothing left to run.
@@ -65,7 +67,7 @@ def choose_models(
             continue
         out.append(_one(name, known, dataset, labels))
     if ablate:
-        out += _ablated(ablate, encoder, dataset, labels)
+        out += [replace(one, shots=ablation_shots) for one in _ablated(ablate, encoder, dataset, labels)]
     if not out:
         raise InputError("there is no model to run", "give --features that can be read, or --models count")
     return out

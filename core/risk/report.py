@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from core.ehr.tasks import GROUPS, TASK_BY_ID
 from core.risk.fewshot import ALL
 from core.risk.heads import write_atomic
 from core.risk.published import CHEXPERT_NOTE, LEAK_NOTE, VERSIONS, published
+from core.risk.run_record import PATIENTS_NOTES, is_synthetic, record_rows
 from core.risk.runner import BenchmarkResult
 from core.safety import EXPORT_NOTICE
 
@@ -25,6 +25,7 @@ td{white-space:nowrap}
 th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #e4e8ee}
 th{background:#f3f5f8;text-align:right}td:first-child,th:first-child{text-align:left}
 .notice{border:2px solid #8a5300;background:#fff6e5;padding:.5rem .8rem;font-weight:600}
+.made td,.made th{text-align:left;white-space:normal;vertical-align:top;overflow-wrap:anywhere}
 .few{color:#8a5300}.small{color:#4b5866;font-size:.9rem}svg{max-width:100%;height:auto}
 """
 
@@ -156,13 +157,12 @@ def few_shot_figure(groups: pl.DataFrame) -> str:
     return text[text.index("<svg") :]
 
 
-def render_report(result: BenchmarkResult, title: str, about: dict[str, Any]) -> str:
-    """The report as HTML.
+def render_report(result: BenchmarkResult, title: str) -> str:
+    """The report as HTML; how the run was made is told from its record.
 
     Args:
         result: of the run.
         title: name of the dataset.
-        about: what else is known of the run (command, options), shown as a table.
     """
     problems = _table(
         ("Task or model", "What", "Count", "What was done"), [tuple(vars(p).values()) for p in result.problems]
@@ -173,6 +173,7 @@ def render_report(result: BenchmarkResult, title: str, about: dict[str, Any]) ->
     parts = [
         f"<p class=notice role=note>{EXPORT_NOTICE}</p>",
         f"<h1>EHRSHOT benchmark on {escape(title)}</h1>",
+        f"<p class=notice>{escape(PATIENTS_NOTES[is_synthetic(result.record)])}</p>",
         "<p class=small>Intervals: 95 % over patient-level bootstrap replicates of the held-out split (tasks), or "
         "1.96 standard deviations by the paper's rule (groups and macro). AUROC and AUPRC are those of the scores as "
         f"the model gives them. Tasks with fewer than {FEW_POSITIVES} held-out positives are marked: their figures "
@@ -191,15 +192,24 @@ def render_report(result: BenchmarkResult, title: str, about: dict[str, Any]) ->
         "<p class=small>Other patients, other encoders: not comparable with a run on another dataset.</p>",
         _published(),
         "<h2>How this was made</h2>",
-        _table(("", ""), [(key, value) for key, value in about.items()]),
+        _made(result),
     ]
     head = f"<!doctype html><html lang=en><meta charset=utf-8><title>Benchmark: {escape(title)}</title>"
     return f"{head}<style>{_STYLE}</style><body>{''.join(parts)}</body></html>\n"
 
 
-def write_report(result: BenchmarkResult, out: Path, title: str, about: dict[str, Any]) -> Path:
+def _made(result: BenchmarkResult) -> str:
+    if result.record is None:
+        return "<p>The run has no record (run.json).</p>"
+    rows = "".join(
+        f"<tr><th scope=row>{escape(name)}</th><td>{escape(text)}</td></tr>"
+        for name, text in record_rows(result.record)
+    )
+    return f"<table class=made><tbody>{rows}</tbody></table>"
+
+
+def write_report(result: BenchmarkResult, out: Path, title: str) -> Path:
     """Write ``report.html`` into the output folder, atomically; returns its path."""
     path = Path(out) / "report.html"
-    about = about | {"written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")}
-    write_atomic(path, render_report(result, title, about).encode())
+    write_atomic(path, render_report(result, title).encode())
     return path

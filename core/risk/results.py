@@ -170,7 +170,10 @@ def _group_row(group: str, summary: Summary, spread: list[float], n_tasks: int, 
 
 
 def differences_table(units: Sequence[UnitResult], labels: dict[str, TaskLabels]) -> pl.DataFrame:
-    """Paired differences of AUROC and AUPRC between all pairs of models, by task and k, with Holm across tasks.
+    """Paired differences of AUROC and AUPRC between pairs of models, by task and k, with Holm across tasks.
+
+    Pairs are all unchanged models with each other, and each ablation with the unchanged models, not with the other
+    ablations.
 
     The paper's rule (v5): a model's few-shot replicates' probabilities are averaged, chexpert is collapsed to the mean
     over its findings, and both models are evaluated on the same patient resamples. Rows that one of the two models
@@ -186,6 +189,8 @@ def differences_table(units: Sequence[UnitResult], labels: dict[str, TaskLabels]
         averaged = {name: _averaged(unit) for name, unit in models.items()}
         cache: dict[tuple, dict[str, np.ndarray]] = {}
         for a, b in combinations(models, 2):
+            if models[a].spec.variant and models[b].spec.variant:
+                continue
             row = _compare(labels[task], averaged[a], averaged[b], models[a].spec, cache)
             if row:
                 rows += [{"task": task, "k": k, "a": a, "b": b, **entry} for entry in row]

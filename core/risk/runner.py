@@ -9,7 +9,8 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from core.risk.featuresets import FeatureSet
 from core.risk.fewshot import ALL, Shots, make_shots, read_shots_file, shots_from_json, shots_to_json
 from core.risk.heads import write_atomic
 from core.risk.results import differences_table, groups_table, predictions_table, result_rows, results_table
+from core.risk.run_record import describe_run, read_record, write_record
 from core.risk.subtasks import SUBTASK_BY_KEY
 from core.risk.units import VERSION, UnitResult, UnitSpec, fingerprint, load_unit, run_unit, save_unit
 
@@ -64,6 +66,7 @@ class BenchmarkResult:
         problems: everything that was wrong with the input.
         computed: units that this run computed.
         reused: units that an earlier run had finished.
+        record: what ``run.json`` says (:mod:`core.risk.run_record`); None for a run of an older version.
     """
 
     results: pl.DataFrame
@@ -72,6 +75,7 @@ class BenchmarkResult:
     problems: list[Problem]
     computed: int
     reused: int
+    record: dict[str, Any] | None = None
 
 
 def load_labels(dataset: Any, tasks: Sequence[str]) -> tuple[dict[str, TaskLabels], list[Problem]]:
@@ -157,6 +161,7 @@ def run_benchmark(
     progress: Progress | None = None,
     labels: dict[str, TaskLabels] | None = None,
     problems: Sequence[Problem] = (),
+    command: str = "",
 ) -> BenchmarkResult:
     """Run the whole benchmark and write its tables into ``out``.
 
@@ -169,11 +174,13 @@ def run_benchmark(
         progress: by units.
         labels: loaded already; read from the dataset otherwise.
         problems: found before.
+        command: that this is run by, for the record.
 
     Raises:
         InputError: no feature set, or no usable label of any task.
     """
     options, progress, out = options or RunOptions(), progress or silent, Path(out)
+    started = datetime.now(UTC)
     wrong = list(problems)
     if labels is None:
         labels, found = load_labels(dataset, tasks)
@@ -184,16 +191,18 @@ def run_benchmark(
         raise InputError(f"{dataset.name} has no usable label of these tasks", "check labels and splits")
     positions, missing = _match(features, labels)
     wrong += missing
+    shots_of = [options.shots if one.shots is None else one.shots for one in features]
+    to_draw = replace(options, shots=tuple(dict.fromkeys(k for of_set in shots_of for k in of_set)))
     jobs = []
     for task, of_task in labels.items():
         everywhere = np.logical_and.reduce([positions[i, task] >= 0 for i in range(len(features))])
         shipped = Path(dataset.path) / "labels" / task / SHOTS_FILE if dataset is not None else None
-        shots, bad = draw_shots(of_task, options, out, everywhere, shipped)
+        shots, bad = draw_shots(of_task, to_draw, out, everywhere, shipped)
         wrong += bad
         label_print = fingerprint(of_task.subject, of_task.time, of_task.split, *of_task.target.values())
         for i, feature_set in enumerate(features):
             for head in feature_set.heads:
-                for k in options.shots:
+                for k in shots_of[i]:
                     spec = UnitSpec(
                         task,
                         feature_set.name,
@@ -240,7 +249,17 @@ def run_benchmark(
             raise
     units = [results[n] for n in range(len(jobs))]
     wrong += [problem for unit in units for problem in unit.problems]
-    return _write(out, units, labels, _merged(wrong), computed, len(jobs) - computed)
+    result = _write(out, units, labels, _merged(wrong), computed, len(jobs) - computed)
+    told = {
+        "shots": ["all" if k == ALL else k for k in options.shots],
+        "bootstrap_replicates": options.replicates,
+        "seed": options.seed,
+        "paper_exact": options.paper_exact,
+        "shots_data": options.shots_data.name if options.shots_data else None,
+    }
+    record = describe_run(dataset, labels, features, told, command, started, (result.computed, result.reused))
+    write_record(record, out)
+    return replace(result, record=record)
 
 
 def _match(
@@ -328,7 +347,8 @@ def read_result(out: Path) -> BenchmarkResult:
             "run `python -m core benchmark ... --out` to its end first",
         ) from None
     problems = [Problem(**row) for row in tables["problems"].iter_rows(named=True)]
-    return BenchmarkResult(tables["results"], tables["groups"], tables["differences"], problems, 0, 0)
+    record = read_record(out)
+    return BenchmarkResult(tables["results"], tables["groups"], tables["differences"], problems, 0, 0, record)
 
 
 def read_predictions(out: Path) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from scipy import sparse
 from sklearn.metrics import roc_auc_score
 
 from core.errors import InputError
-from core.risk.baselines import GRID, fit_boosted
+from core.risk.baselines import GRID, N_TREES, distinct_points, fit_boosted
 
 
 def split(n=300, seed=0):
@@ -44,6 +44,30 @@ def test_the_grid_is_the_papers():
         "learning_rate": {0.02, 0.1, 0.5},
         "num_leaves": {10, 25, 100},
     }
+
+
+@pytest.mark.parametrize("n,points", [(8, 9), (16, 15), (120, 21)])
+def test_points_left_out_of_the_grid_grow_the_same_trees(n, points):
+    x, y, v, w = split(n)
+    y[:2] = (0, 1)
+    kept = distinct_points(GRID, n)
+    assert len(kept) == points
+    fixed = {"objective": "binary", "min_data_in_leaf": 1, "feature_pre_filter": False, "num_threads": 1, "seed": 0}
+    fixed |= {"deterministic": True, "force_row_wise": True, "verbosity": -1}
+    best, scores = None, set()
+    for depth in GRID["max_depth"]:
+        for rate in GRID["learning_rate"]:
+            for leaves in GRID["num_leaves"]:
+                params = {"max_depth": depth, "learning_rate": rate, "num_leaves": leaves}
+                data = lgb.Dataset(x, y, params=fixed)
+                probability = lgb.train({**fixed, **params}, data, num_boost_round=N_TREES).predict(v)
+                score = roc_auc_score(w, probability)
+                scores.add(score)
+                if best is None or score > best[0]:
+                    best = (score, params, probability)
+    ours = fit_boosted(x, y, v, w)
+    assert ours.params == best[1] and (ours.probability(v) == best[2]).all()
+    assert len(scores) > 1 or n == 8  # the points that are left do differ
 
 
 def test_one_class_is_named():

@@ -88,7 +88,7 @@ def test_names_from_data_are_escaped_in_the_report():
     results = results_table([row])
     empty = pl.DataFrame(schema={"task": pl.String})
     problem = Problem("<b>x</b>", "failed", 1, "<script>alert(1)</script>")
-    html = render_report(BenchmarkResult(results, groups_table(results), empty, [problem], 0, 0), "<i>d</i>", {})
+    html = render_report(BenchmarkResult(results, groups_table(results), empty, [problem], 0, 0), "<i>d</i>")
     for bad in ("<img", "<script", "<b>x", "<i>d"):
         assert bad not in html
     assert "few positives" in html

@@ -1,6 +1,7 @@
 """The benchmark run whole on a generated EHRSHOT-shaped dataset, and on every kind of bad input."""
 
 import shutil
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -141,6 +142,18 @@ def test_models_are_compared_in_pairs_with_holm(dataset, embedded, tmp_path):
     by_model = dict(mean.iter_rows())
     got = auroc.filter(pl.col("task") == "chexpert")["difference"][0]
     assert got == pytest.approx(by_model["hash-words"] - by_model["noise"], abs=1e-9)
+
+
+def test_ablations_run_with_their_own_shots_and_meet_only_unchanged_models(dataset, embedded, tmp_path):
+    variants = [replace(embedded, variant=f"context={n}", shots=(-1,)) for n in (1, 2)]
+    options = RunOptions(shots=(2, -1), replicates=20)
+    result = run_benchmark(dataset, [embedded, *variants], tmp_path, ["guo_los"], options)
+    of = result.results.group_by("variant").agg(pl.col("k").unique().sort())
+    assert {variant: ks for variant, ks in of.iter_rows()} == {"": [-1, 2], "context=1": [-1], "context=2": [-1]}
+    pairs = set(result.differences.select("a", "b").iter_rows())
+    base = "hash-words lr_lbfgs"
+    assert pairs == {(base, f"{base} [context=1]"), (base, f"{base} [context=2]")}
+    assert (result.differences["difference"] == 0).all()  # the same features
 
 
 def test_counts_beat_chance_with_both_heads(dataset, tmp_path):
