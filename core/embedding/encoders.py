@@ -7,7 +7,6 @@ vector a piece and combines them. The cache (core.embedding.cached) keeps the ve
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +15,8 @@ import numpy as np
 from core.embedding.batches import pack_batches
 from core.embedding.checks import check_text, check_vectors
 from core.embedding.chunks import RULES, structure_chunks, window_texts
-from core.embedding.meter import Meter
+from core.embedding.devices import device_of
+from core.embedding.meter import Meter, Usage
 from core.embedding.registry import EncoderSpec, get_spec
 from core.embedding.tokens import TextTokenizer
 from core.embedding.weights import Weights, find_weights
@@ -45,6 +45,17 @@ class Piece:
     weight: int
 
 
+def fill_template(spec: EncoderSpec, instruction: str | None = None) -> tuple[str, str]:
+    """What stands before and after the record. Without an instruction the record stands alone, as in the paper."""
+    before, _, after = spec.template.partition("{record}")
+    words = (instruction or "").strip()
+    if "{instruction}" in before:
+        if "{instruction}:" in before:  # llm2vec ends every instruction in one colon
+            words = words.rstrip(".:")
+        before = before.replace("{instruction}", words) if words else ""
+    return before, after
+
+
 class Backend(Protocol):
     """What runs a model: pooled vectors of one batch of token ids."""
 
@@ -52,6 +63,8 @@ class Backend(Protocol):
     precision: str
     device: str
     budget: int
+    memory: int
+    """Bytes of the weights."""
 
     def pooled(self, sequences: list[list[int]], prefixes: list[int]) -> np.ndarray:
         """Float32 ``(n, dimension)``, not normalised; ``prefixes`` counts the leading tokens left out of the mean."""
@@ -66,7 +79,13 @@ class Encoder:
         self.weights_sha256 = weights.sha256
         self.backend = backend
         self.tokenizer = TextTokenizer(weights.folder)
+        if spec.pooling == "last" and not self.tokenizer.special_tokens:
+            raise InputError(
+                f"the tokenizer of {spec.name} appends no end-of-text token, and that is where its vector is read",
+                "set add_eos_token and eos_token in the tokenizer_config.json beside the weights",
+            )
         self.dimension = spec.dimension
+        self.usage = Usage()
         self._lock = Lock()
 
     @property
@@ -129,9 +148,7 @@ class Encoder:
         return [Piece(prefix if n == 0 else "", chunk.text + after, 1) for n, chunk in enumerate(windows)]
 
     def _around(self, instruction: str | None) -> tuple[str, str]:
-        before, _, after = self.spec.template.partition("{record}")
-        before = before.replace("{instruction}", (instruction or "").strip())
-        return before if before.strip() else "", after
+        return fill_template(self.spec, instruction)
 
     def stream(self, pieces: Sequence[Piece], progress: Progress | None = None) -> Iterator[tuple[int, np.ndarray]]:
         """Pooled vectors of consecutive pieces as they are done: (index of the first, float32 ``(n, dimension)``).
@@ -168,7 +185,7 @@ class Encoder:
                 yield int(start), *ready
 
     def _compute(self, sequences: list[list[int]], prefixes: list[int]) -> np.ndarray:
-        with self._lock:
+        with self._lock, self.usage.timed(sum(map(len, sequences))):
             out = self.backend.pooled(sequences, prefixes)
         return check_vectors(out, self.spec.name)
 
@@ -234,15 +251,16 @@ def load_encoder(
         return load_remote(spec)
     weights = find_weights(spec, download)
     device = device or get_settings().device
-    fits_onnx = spec.architecture == "bert" and device in ("cpu", "auto")
+    # The graph has a masked mean: another pooling of a BERT model runs on torch.
+    fits_onnx = spec.architecture == "bert" and spec.pooling == "mean" and device in ("cpu", "auto")
     if backend == "auto":
-        backend = "onnxruntime" if fits_onnx and not (device == "auto" and _has_gpu()) else "torch"
+        backend = "onnxruntime" if fits_onnx and device_of(device) == "cpu" else "torch"
     if backend == "onnxruntime":
         if not fits_onnx:
             raise InputError(f"{spec.name} on {device} does not run on ONNX Runtime", "use the backend torch")
         from core.embedding.onnx_backend import OnnxBackend
 
-        return Encoder(spec, weights, OnnxBackend(weights, threads))
+        return Encoder(spec, weights, OnnxBackend(spec, weights, threads))
     if backend != "torch":
         raise InputError(f"there is no backend {backend!r}", "use auto, onnxruntime or torch")
     import torch
@@ -252,11 +270,3 @@ def load_encoder(
     if threads:
         torch.set_num_threads(threads)
     return Encoder(spec, weights, TorchBackend(spec, load_model(spec, weights, device), compiled))
-
-
-def _has_gpu() -> bool:
-    if "+cpu" in version("torch"):  # spares the import, a second of every start
-        return False
-    import torch
-
-    return torch.cuda.is_available() or torch.backends.mps.is_available()

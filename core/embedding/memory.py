@@ -2,10 +2,13 @@
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.embedding.registry import EncoderSpec
+from core.embedding.weights import count_parameters
+from core.errors import MissingError
 
 _ACTIVATIONS = 1.2  # weights times this: a batch of activations comes on top
 
@@ -29,9 +32,30 @@ def check_memory(spec: EncoderSpec, device: str = "cpu") -> MemoryCheck:
 
 
 def memory_needed(spec: EncoderSpec, device: str = "cpu") -> int:
-    """Bytes that weights and a batch take: float32 on the CPU, the encoder's dtype elsewhere."""
+    """Bytes that weights and a batch take: float32 on the CPU, the encoder's dtype elsewhere.
+
+    An entry that does not name its number of parameters is counted in its files; 0 where those are not here.
+    """
     each = 4 if device == "cpu" or spec.dtype == "float32" else 2
-    return math.ceil(spec.parameters * each * _ACTIVATIONS)
+    return math.ceil((spec.parameters or count_parameters(spec)) * each * _ACTIVATIONS)
+
+
+def too_large(spec: EncoderSpec, memory: MemoryCheck, device: str, busy: Sequence[str] = ()) -> MissingError:
+    """The error for an encoder that does not fit: what it needs, what is free, and what to do.
+
+    Args:
+        spec: the encoder.
+        memory: what it needs and what is free.
+        device: where it was to go.
+        busy: encoders that other sessions compute with now.
+    """
+    free = "" if memory.free is None else f" and {device} has {memory.free / 1e9:.1f} GB free"
+    what = f"{spec.name} needs {memory.needed / 1e9:.1f} GB of memory{free}"
+    if busy:
+        return MissingError(
+            f"{what} while other sessions use {', '.join(busy)}", "try again when they are done, or use a smaller one"
+        )
+    return MissingError(what, "use a smaller encoder, a device with more memory or an embeddings server")
 
 
 def free_memory(device: str = "cpu") -> int | None:

@@ -1,8 +1,31 @@
-"""Progress of embedding in tokens, with speed and time left."""
+"""Progress of embedding in tokens, with speed and time left, and the tally of a loaded encoder."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from core.progress import Progress
+
+
+class Usage:
+    """What an encoder has computed since it was loaded: tokens, and the seconds that they took."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.seconds = 0.0
+
+    @property
+    def speed(self) -> float | None:
+        """Tokens a second; None before the first."""
+        return self.tokens / self.seconds if self.seconds else None
+
+    @contextmanager
+    def timed(self, tokens: int) -> Iterator[None]:
+        """Count ``tokens`` and the time of the block. A block that fails counts nothing."""
+        start = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - start
+        self.tokens += tokens
 
 
 class Meter:

@@ -12,7 +12,9 @@ import numpy as np
 import onnxruntime
 
 from core.embedding.batches import pad
+from core.embedding.registry import EncoderSpec
 from core.embedding.weights import Weights
+from core.errors import ChartlightError
 from core.settings import get_settings
 
 EXPORT = 1  # raise it when the exported graph changes
@@ -32,16 +34,19 @@ class OnnxBackend:
     device = "cpu"
     budget = BUDGET
 
-    def __init__(self, weights: Weights, threads: int | None = None):
+    def __init__(self, spec: EncoderSpec, weights: Weights, threads: int | None = None):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or available_threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._session = _open(exported(weights), options)
+            self._session = _open(exported(spec, weights), options)
+        except ChartlightError:
+            raise
         except Exception:  # the library's errors have no common class; a damaged graph is exported again, once
-            exported(weights).unlink()
-            self._session = _open(exported(weights), options)
+            exported(spec, weights).unlink()
+            self._session = _open(exported(spec, weights), options)
+        self.memory = exported(spec, weights).stat().st_size  # the graph is little beside the weights in it
 
     def pooled(self, sequences: list[list[int]], prefixes: list[int]) -> np.ndarray:
         """Pooled vectors, float32 ``(n, dimension)``, of one batch of token ids; ``prefixes`` is not used."""
@@ -53,34 +58,29 @@ def _open(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infere
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def exported(weights: Weights) -> Path:
-    """The exported graph of these weights, made now if it is not there."""
+def exported(spec: EncoderSpec, weights: Weights) -> Path:
+    """The exported graph of these weights, made now if it is not there. Raises InputError when they do not load."""
     path = get_settings().home / "onnx" / f"{weights.sha256[:32]}-v{EXPORT}.onnx"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.stem}.{os.getpid()}.part")
         try:
-            _export(weights.folder, partial)
+            _export(spec, weights.folder, partial)
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
     return path
 
 
-def _export(folder: Path, path: Path) -> None:
-    import core.torchvision_ops  # noqa: F401  isort: skip
+def _export(spec: EncoderSpec, folder: Path, path: Path) -> None:
     import torch
-    from transformers import AutoModel
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    from core.embedding.torch_backend import read_model
 
     class MaskedMean(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.model = AutoModel.from_pretrained(
-                folder, attn_implementation="eager", dtype=torch.float32, use_safetensors=True, local_files_only=True
-            )
+            self.model = read_model(spec, folder, torch.float32, "eager")
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
             hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state

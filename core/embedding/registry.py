@@ -4,6 +4,7 @@ The shipped entries are in ``encoders.toml`` beside this file; ``CHARTLIGHT_ENCO
 same shape with a user's own (an entry of the same name replaces the shipped one).
 """
 
+import re
 import tomllib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -47,6 +48,7 @@ class EncoderSpec:
         adapters: PEFT adapters merged into the weights in this order (hub names).
         parameters: number of weights; ``memory_gb`` follows from it.
         traps: what goes wrong with this model elsewhere, one sentence each.
+        facts: where the card's facts come from, one line a source.
     """
 
     name: str
@@ -70,6 +72,7 @@ class EncoderSpec:
     adapters: tuple[str, ...] = ()
     url: str = ""
     traps: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
 
     @property
     def takes_instruction(self) -> bool:
@@ -80,6 +83,11 @@ class EncoderSpec:
     def memory_gb(self) -> float:
         """Memory of the weights in bfloat16, in GB (1e9 bytes); activations come on top."""
         return self.parameters * 2 / 1e9
+
+    @property
+    def reads_at_once(self) -> int:
+        """Tokens of the longest input that the model itself gets; 0 where there is no bound here."""
+        return self.max_tokens if self.chunking == "none" else self.chunk_tokens
 
     @property
     def remote(self) -> bool:
@@ -105,6 +113,20 @@ def _check(spec: EncoderSpec, where: str) -> None:
     ):
         if value not in allowed:
             raise InputError(f"{where}: {key} is {value!r}", f"use one of {', '.join(allowed)}")
+    if not _NAME.fullmatch(spec.name):
+        raise InputError(
+            f"{where}: the name {spec.name!r} is no folder name", "use letters, digits, dots, dashes and underscores"
+        )
+    if spec.remote != (spec.architecture == "server") or spec.remote != (spec.pooling == "server"):
+        raise InputError(
+            f"{where}: source, architecture and pooling do not agree",
+            'give "server" for all three or for none of them',
+        )
+    if spec.architecture in ("bert", "modernbert") and spec.attention != "bidirectional":
+        raise InputError(f"{where}: a {spec.architecture} model attends in both directions", 'use "bidirectional"')
+    for key, number in (("context", spec.context), ("max_tokens", spec.max_tokens), ("parameters", spec.parameters)):
+        if number < 0:
+            raise InputError(f"{where}: {key} is {number}", "give 0 or more")
     if spec.template.count("{record}") != 1 or spec.template.count("{instruction}") > 1:
         raise InputError(f"{where}: template must hold {{record}} once", 'for example "{record}"')
     if spec.source != "server" and spec.source.split(":")[0] not in ("package", "hub", "folder"):
@@ -113,10 +135,16 @@ def _check(spec: EncoderSpec, where: str) -> None:
         raise InputError(f"{where}: dimension is {spec.dimension}", "give the length of the model's vectors")
     if spec.chunking != "none" and spec.chunk_tokens < 16:
         raise InputError(f"{where}: chunk_tokens is {spec.chunk_tokens}", "give 16 or more")
+    if not spec.remote and not 16 <= spec.reads_at_once <= spec.context:
+        raise InputError(
+            f"{where}: it reads {spec.reads_at_once} tokens at once with a context of {spec.context}",
+            "give max_tokens (or chunk_tokens) from 16 up to the context",
+        )
     if spec.chunking == "structure" and spec.takes_instruction:
         raise InputError(f"{where}: structure chunks take no instruction", 'use chunking = "window"')
 
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 _KINDS: dict[Any, str] = {int: "a whole number", str: "a text", bool: "true or false"}
 
 
@@ -138,6 +166,8 @@ def _parse(key: str, entry: Any, where: str) -> EncoderSpec:
     required = {"source", "architecture", "dimension", "pooling", "attention", "licence"}
     if missing := required - set(values):
         raise InputError(f"{where}: [{key}] lacks {', '.join(sorted(missing))}", "see docs/encoders.md")
+    if values.get("chunking", "none") == "none":  # one bound stands for the other
+        values = {"context": values.get("max_tokens", 512), "max_tokens": values.get("context", 512)} | values
     spec = EncoderSpec(**values)
     _check(spec, f"{where}: [{key}]")
     return spec

@@ -15,8 +15,8 @@ import httpx
 import numpy as np
 
 from core.embedding.checks import check_text, check_vectors
-from core.embedding.encoders import Piece
-from core.embedding.meter import Meter
+from core.embedding.encoders import Piece, fill_template
+from core.embedding.meter import Meter, Usage
 from core.embedding.registry import EncoderSpec
 from core.errors import MissingError
 from core.progress import Progress
@@ -69,6 +69,7 @@ class RemoteEncoder:
         self.concurrency, self.batch, self.retries = concurrency, batch, retries
         self.timeout, self.backoff = timeout, backoff
         self._dimension = spec.dimension
+        self.usage = Usage()
 
     @property
     def dimension(self) -> int:
@@ -113,8 +114,7 @@ class RemoteEncoder:
     def pieces(self, text: str, instruction: str | None = None) -> list[Piece]:
         """One piece: the text in the encoder's template. Raises InputError for a text that must not be sent."""
         check_text(text)
-        before, _, after = self.spec.template.partition("{record}")
-        before = before.replace("{instruction}", (instruction or "").strip())
+        before, after = fill_template(self.spec, instruction)
         return [Piece(before, text + after, 1)]
 
     def stream(self, pieces: Sequence[Piece], progress: Progress | None = None) -> Iterator[tuple[int, np.ndarray]]:
@@ -126,7 +126,8 @@ class RemoteEncoder:
         window = 4 * self.concurrency * self.batch
         for start in range(0, len(pieces), window):
             texts = [piece.prefix + piece.text for piece in pieces[start : start + window]]
-            vectors = self._checked(self._embed(texts, meter))
+            with self.usage.timed(sum(map(self.count_tokens, texts))):
+                vectors = self._checked(self._embed(texts, meter))
             if vectors.shape[1] != self.dimension:
                 raise ServerError(
                     f"the embeddings server gave vectors of {vectors.shape[1]} numbers, not {self.dimension}",

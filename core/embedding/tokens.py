@@ -1,13 +1,15 @@
 """Counting and cutting text in an encoder's own tokens."""
 
+import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors
 
 from core.errors import InputError
 
+CONFIG = "tokenizer_config.json"
 _MEMO = 200_000  # lines whose counts are kept: record lines repeat a great deal between prediction times
 _MEMO_LENGTH = 400  # characters
 
@@ -29,6 +31,7 @@ class TextTokenizer:
             raise InputError(f"the tokenizer {path} cannot be read", "install the weights again") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        _append_end(self._tokenizer, folder)
         self.special_tokens = len(self._tokenizer.encode("").ids)
         self._memo = lru_cache(maxsize=_MEMO)(self._count)
 
@@ -53,3 +56,24 @@ class TextTokenizer:
         """The longest start of ``text`` that has at most ``tokens`` tokens."""
         offsets = self.offsets(text)
         return text if len(offsets) <= tokens else text[: offsets[tokens - 1][1] if tokens > 0 else 0]
+
+
+def _append_end(tokenizer: Tokenizer, folder: Path) -> None:
+    """Let the tokenizer append the end-of-text token where its configuration wants that and its file does not.
+
+    Some models leave it to code that comes with the weights (gte-Qwen2: ``add_eos_token``), which is never run here.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / CONFIG} cannot be read", "install the weights again") from error
+    end = config.get("eos_token") if isinstance(config, dict) and config.get("add_eos_token") is True else None
+    name = end.get("content") if isinstance(end, dict) else end
+    number = tokenizer.token_to_id(name) if isinstance(name, str) else None
+    if number is None or tokenizer.encode("a").ids[-1:] == [number]:
+        return
+    template = processors.TemplateProcessing(single=f"$A {name}", special_tokens=[(name, number)])
+    before = tokenizer.post_processor
+    tokenizer.post_processor = processors.Sequence([before, template]) if before else template

@@ -9,7 +9,10 @@ The three attention set-ups (reference: ehr-encoders.md 3.1 and 6):
 * encoder (BERT, ModernBERT): as it is.
 """
 
+import re
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import core.torchvision_ops  # noqa: F401  isort: skip
@@ -19,13 +22,14 @@ from transformers import AutoModel, PreTrainedModel
 from transformers.utils import is_flash_attn_2_available, logging
 
 from core.embedding.batches import halves, pad
-from core.embedding.memory import check_memory
+from core.embedding.memory import check_memory, too_large
 from core.embedding.registry import EncoderSpec
 from core.embedding.weights import Weights
 from core.errors import InputError, MissingError
 
 CPU_BUDGET = 1024  # padded tokens of a batch
 GPU_BUDGET = 32_768
+_LAYER = re.compile(r"\blayers?\.\d+\.")
 
 
 class TorchBackend:
@@ -46,6 +50,7 @@ class TorchBackend:
         self.device = str(self._device)
         self.precision = str(model.dtype).removeprefix("torch.")
         self.budget = CPU_BUDGET if self._device.type == "cpu" else GPU_BUDGET
+        self.memory = sum(part.nbytes for part in (*model.parameters(), *model.buffers()))
         self._forward: Callable[..., Any] = torch.compile(model, dynamic=True) if compiled else model
 
     def pooled(self, sequences: list[list[int]], prefixes: list[int]) -> np.ndarray:
@@ -122,46 +127,78 @@ def load_model(spec: EncoderSpec, weights: Weights, device: str = "auto") -> Pre
     Raises InputError when the device does not exist or the weights do not fit the architecture, MissingError when they
     do not fit into the device's memory.
     """
-    logging.disable_progress_bar()
     target = resolve_device(device)
     dtype = torch.float32 if target.type == "cpu" else getattr(torch, spec.dtype)
     memory = check_memory(spec, str(target))
     if not memory.fits:
-        raise _too_large(spec, memory.needed, target)
-    flash = target.type == "cuda" and dtype != torch.float32 and is_flash_attn_2_available()
+        raise too_large(spec, memory, str(target))
+    model = read_model(spec, weights.folder, dtype, attention_kernels(target, dtype))
+    for adapter in weights.adapters:
+        model = merge_adapter(spec, model, adapter)
+    set_attention(model, spec.attention)
+    try:
+        return model.eval().requires_grad_(False).to(target)
+    except torch.OutOfMemoryError:
+        raise too_large(spec, check_memory(spec, str(target)), str(target)) from None
+
+
+def attention_kernels(device: torch.device, dtype: torch.dtype) -> str:
+    """Flash attention on a GPU in half precision where it is installed, else torch's own fused kernels."""
+    flash = device.type == "cuda" and dtype != torch.float32 and is_flash_attn_2_available()
+    return "flash_attention_2" if flash else "sdpa"
+
+
+def read_model(spec: EncoderSpec, folder: Path, dtype: torch.dtype, kernels: str) -> PreTrainedModel:
+    """The stock model of a weights folder on the CPU, every tensor of it read from safetensors.
+
+    Raises InputError when the files do not give the model that the configuration describes: a tensor is missing (it
+    would be random), has another shape, or belongs to a layer that the configuration does not have.
+    """
+    logging.disable_progress_bar()
     try:
         model, loading = AutoModel.from_pretrained(
-            weights.folder,
+            folder,
             dtype=dtype,
-            attn_implementation="flash_attention_2" if flash else "sdpa",
+            attn_implementation=kernels,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise InputError(f"the weights of {spec.name} do not load ({error})", "put the right weights there") from error
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"the weights of {spec.name} do not load ({reason})", "put the right weights there"
+        ) from error
     if missing := [key for key in loading["missing_keys"] if "pooler" not in key]:
         raise InputError(
             f"the weights of {spec.name} lack {len(missing)} tensors, the first {sorted(missing)[0]}",
             "put the whole weights there",
         )
-    for adapter in weights.adapters:
-        from peft import PeftModel
+    if spare := [key for key in loading["unexpected_keys"] if _LAYER.search(key)]:
+        raise InputError(
+            f"the weights of {spec.name} have {len(spare)} tensors that its config.json knows nothing of, the first "
+            f"{sorted(spare)[0]}",
+            "put config.json and weights of one model there",
+        )
+    return model
 
-        model = PeftModel.from_pretrained(model, adapter, local_files_only=True).merge_and_unload()
-    set_attention(model, spec.attention)
+
+def merge_adapter(spec: EncoderSpec, model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
+    """Add a PEFT adapter's change to the weights. Raises InputError when it is not an adapter of this model."""
+    from peft import PeftModel
+
     try:
-        return model.eval().requires_grad_(False).to(target)
-    except torch.OutOfMemoryError:
-        raise _too_large(spec, memory.needed, target) from None
-
-
-def _too_large(spec: EncoderSpec, needed: int, device: torch.device) -> MissingError:
-    return MissingError(
-        f"{spec.name} needs {needed / 1e9:.1f} GB of memory, more than {device} has free",
-        "use a smaller encoder, a device with more memory or an embeddings server",
-    )
+        with warnings.catch_warnings():
+            # Left as a warning, tensors of other names would be no change at all, and nobody would notice.
+            warnings.filterwarnings("error", message="Found missing adapter keys")
+            return PeftModel.from_pretrained(model, adapter, local_files_only=True).merge_and_unload()
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, UserWarning) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise InputError(
+            f"the adapter {adapter.name} does not fit the weights of {spec.name} ({reason})",
+            "put the adapter that its card names there",
+        ) from error
 
 
 def set_attention(model: PreTrainedModel, attention: str) -> None:

@@ -7,6 +7,8 @@ is downloaded unless ``download`` is asked for. Only safetensors are read, never
 import hashlib
 import importlib.util
 import json
+import math
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,17 +62,55 @@ def find_weights(spec: EncoderSpec, download: bool = False) -> Weights:
     return Weights(folder, adapters, fingerprint)
 
 
+def what_is_missing(spec: EncoderSpec) -> MissingError | None:
+    """What keeps an encoder from being loaded here, with the command that mends it; None where all is at hand.
+
+    Weights are looked for, nothing is read or hashed; of a server only the settings are.
+    """
+    if spec.remote:
+        settings = get_settings()
+        for name, value, example in (
+            ("CHARTLIGHT_EMBEDDING_URL", settings.embedding_url, "http://localhost:8000"),
+            ("CHARTLIGHT_EMBEDDING_MODEL", settings.embedding_model, "Qwen/Qwen3-Embedding-8B"),
+        ):
+            if not value:
+                return MissingError("no embeddings server is configured", f"run: export {name}={example}")
+        return None
+    try:
+        for folder in (
+            _locate(spec, spec.source, spec.name, download=False),
+            *(_locate(spec, f"hub:{a}", f"{spec.name}/{a.split('/')[-1]}", download=False) for a in spec.adapters),
+        ):
+            if not any(folder.glob("*.safetensors")):
+                raise MissingError(f"the weights of {spec.name} are not on this machine", _fetch_hint(spec))
+    except MissingError as error:
+        return error
+    return None
+
+
 def is_present(spec: EncoderSpec) -> bool:
     """Whether the weights (or, for a server, its address) are at hand; nothing is read or hashed."""
-    if spec.remote:
-        return bool(get_settings().embedding_url)
-    try:
-        _locate(spec, spec.source, spec.name, download=False)
-        for adapter in spec.adapters:
-            _locate(spec, f"hub:{adapter}", f"{spec.name}/{adapter.split('/')[-1]}", download=False)
-    except MissingError:
-        return False
-    return True
+    return what_is_missing(spec) is None
+
+
+def command_of(error: MissingError) -> str:
+    """The command line of an error that names one (``run: ...``), for a page to show as code; else an empty text."""
+    _, marked, command = error.fix.partition("run: ")
+    return command if marked else ""
+
+
+def count_parameters(spec: EncoderSpec) -> int:
+    """Number of weights in the encoder's files, from their headers; 0 where they are not here or are damaged."""
+    if spec.remote or what_is_missing(spec) is not None:
+        return 0
+    total = 0
+    for path in sorted(_locate(spec, spec.source, spec.name, download=False).glob("*.safetensors")):
+        try:
+            with safe_open(path, framework="np") as file:
+                total += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+        except (SafetensorError, OSError):
+            return 0
+    return total
 
 
 def _locate(spec: EncoderSpec, source: str, local_name: str, download: bool) -> Path:
@@ -95,6 +135,8 @@ def _locate(spec: EncoderSpec, source: str, local_name: str, download: bool) -> 
 
 
 def _hub_folder(spec: EncoderSpec, repository: str, download: bool) -> Path:
+    if not download and not (_hub_cache() / f"models--{repository.replace('/', '--')}").is_dir():
+        raise MissingError(f"the weights of {spec.name} ({repository}) are not on this machine", _fetch_hint(spec))
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -107,6 +149,14 @@ def _hub_folder(spec: EncoderSpec, repository: str, download: bool) -> Path:
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         reason = "could not be fetched from the hub" if download else "are not on this machine"
         raise MissingError(f"the weights of {spec.name} ({repository}) {reason}", _fetch_hint(spec)) from error
+
+
+def _hub_cache() -> Path:
+    """The hub's local cache, as huggingface_hub places it; its import takes longer than this look."""
+    home = os.environ.get("HF_HOME") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
+    return Path(
+        os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or f"{home}/hub"
+    ).expanduser()
 
 
 def _fetch_hint(spec: EncoderSpec, again: bool = False) -> str:
@@ -122,7 +172,8 @@ def _fetch_hint(spec: EncoderSpec, again: bool = False) -> str:
     hub = str(Path(sys.executable).with_name("hf"))
     commands = [f"{hub} download {place} --local-dir {own / spec.name}"]
     commands += [f"{hub} download {a} --local-dir {own / spec.name / a.split('/')[-1]}" for a in spec.adapters]
-    return f"run: {' && '.join(commands)}" + ("" if get_settings().weights else f", and set CHARTLIGHT_WEIGHTS={own}")
+    commands += [] if get_settings().weights else [f"export CHARTLIGHT_WEIGHTS={own}"]
+    return f"run: {' && '.join(commands)}"
 
 
 def _check_config(spec: EncoderSpec, folder: Path) -> None:
@@ -137,6 +188,12 @@ def _check_config(spec: EncoderSpec, folder: Path) -> None:
             f"not the {spec.architecture} model of width {spec.dimension} that {spec.name} is",
             "put the right weights there",
         )
+    positions, reads = config.get("max_position_embeddings"), spec.reads_at_once
+    if kind == "bert" and isinstance(positions, int) and not 0 < reads <= positions:
+        raise InputError(
+            f"{spec.name} is to read {reads:,} tokens at once, its weights have places for {positions:,}",
+            "lower max_tokens of its entry, or choose a chunking",
+        )
     if not (folder / "tokenizer.json").is_file():
         raise InputError(f"the weights folder {folder} has no tokenizer.json", _fetch_hint(spec))
 
@@ -150,7 +207,10 @@ def _weight_files(spec: EncoderSpec, folder: Path) -> list[Path]:
         )
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        try:
+            named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{index} of {spec.name} is damaged", _fetch_hint(spec, again=True)) from error
         if missing := named - {file.name for file in files}:
             raise InputError(f"the weights folder {folder} lacks {sorted(missing)[0]}", _fetch_hint(spec))
     for file in files:

@@ -2,14 +2,20 @@
 
 import dataclasses
 import hashlib
+import json
+import shutil
+import threading
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from core.embedding import encoders as encoders_module
+from core.embedding import torch_backend
 from core.embedding import weights as weights_module
 from core.embedding.encoders import load_encoder
-from core.embedding.torch_backend import TorchBackend, load_model
+from core.embedding.torch_backend import TorchBackend, attention_kernels, load_model
 from core.errors import InputError, MissingError
 from tests.core.embedding.tiny_models import FAMILIES, WIDTH, byte_tokenizer, tiny_spec
 
@@ -45,7 +51,7 @@ def reference(family: str, folder, record: str, instruction: str, adapters=()) -
     if family in ("qwen3", "qwen2"):
         ids = [*untruncated(f"Instruct: {instruction}\nQuery:\n{record}"), end]
     elif family == "llama":
-        ids = [start, *untruncated(f"{instruction} {record}")]
+        ids = [start, *untruncated(f"{instruction}: {record}")]
     elif family == "modernbert":
         ids = [start, *untruncated(f"{instruction}\n\n{record}"), end]
     else:
@@ -80,7 +86,7 @@ def load(family: str, folder, **changes):
 
 def whole(family: str) -> dict:
     """BERT reads a record as one piece here; its chunks are tested with minilm."""
-    return {"chunking": "none"} if family == "bert" else {}
+    return {"chunking": "none", "max_tokens": 512} if family == "bert" else {}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -103,6 +109,20 @@ def test_batch_and_order_do_not_matter(family, tiny_folders):
         assert cosine(encoder.embed(RECORDS[::-1], INSTRUCTION)[::-1], alone).min() > 0.99999
         same = encoder.embed([RECORDS[1]] * 3, INSTRUCTION)  # equal lengths: no padding, no mask
         assert cosine(same, alone[1]).min() > 0.99999
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_an_instruction_the_record_stands_alone(family, tiny_folders):
+    """The paper's empty instruction: no template around nothing."""
+    encoder = load(family, tiny_folders[family], **whole(family))
+    alone = load(family, tiny_folders[family], template="{record}", **whole(family))
+    for empty in (None, "", "  "):
+        np.testing.assert_allclose(encoder.embed(RECORDS[:3], empty), alone.embed(RECORDS[:3]), atol=1e-6)
+
+
+def test_an_instruction_ends_in_one_colon_for_llm2vec(tiny_folders):
+    encoder = load("llama", tiny_folders["llama"])
+    assert [encoder.pieces("r", words)[0].prefix for words in ("ask", "ask.", "ask:")] == ["ask: "] * 3
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -267,10 +287,6 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(tiny_folders, monkeyp
 
 
 def test_weights_that_lack_tensors_are_an_error(tiny_folders, tmp_path):
-    import shutil
-
-    from safetensors.torch import load_file, save_file
-
     folder = shutil.copytree(tiny_folders["qwen3"], tmp_path / "qwen3")
     tensors = load_file(folder / "model.safetensors")
     del tensors["layers.1.self_attn.q_proj.weight"]
@@ -287,3 +303,135 @@ def test_a_device_that_is_not_there_and_an_unsuitable_backend_are_errors(tiny_fo
         load_encoder(spec=spec, device="cpu", backend="onnxruntime")
     with pytest.raises(InputError, match="no backend 'tensorflow'"):
         load_encoder(spec=spec, device="cpu", backend="tensorflow")
+
+
+def test_a_config_of_fewer_layers_than_the_weights_have_is_an_error(tiny_folders, tmp_path):
+    folder = shutil.copytree(tiny_folders["qwen3"], tmp_path / "qwen3")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"num_hidden_layers": 2, "layer_types": config["layer_types"][:2]}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"have \d+ tensors that its config\.json knows nothing of.*layers\.2\."):
+        load("qwen3", folder)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_of_another_shape_are_one_sentence(family, tiny_folders, tmp_path):
+    folder = shutil.copytree(tiny_folders[family], tmp_path / family)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 96}))
+    with pytest.raises(InputError, match=r"weights of .* do not load") as caught:
+        load_encoder(spec=tiny_spec(family, folder, **whole(family)), device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", ["names", "modules", "shape"])
+def test_an_adapter_of_another_model_is_an_error_and_not_nothing(tiny_folders, adapters, change):
+    """PEFT only warns of tensors that it does not find, and merges zeros."""
+    if change == "modules":
+        config = json.loads((adapters[0] / "adapter_config.json").read_text())
+        (adapters[0] / "adapter_config.json").write_text(json.dumps(config | {"target_modules": ["query_key_value"]}))
+    else:
+        tensors = load_file(adapters[0] / "adapter_model.safetensors")
+        if change == "names":
+            tensors = {name.replace("layers.", "blocks."): tensor for name, tensor in tensors.items()}
+        else:
+            tensors = {name: torch.cat([tensor, tensor]) for name, tensor in tensors.items()}
+        save_file(tensors, adapters[0] / "adapter_model.safetensors", metadata={"format": "pt"})
+    spec = tiny_spec("llama", tiny_folders["llama"])
+    weights = dataclasses.replace(weights_module.find_weights(spec), adapters=(adapters[0],))
+    with pytest.raises(
+        InputError, match=r"the adapter a1 does not fit the weights of llm2vec-llama-3\.1-8b"
+    ) as caught:
+        load_model(spec, weights, "cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_code_that_comes_with_weights_is_never_run(tiny_folders, tmp_path):
+    """The config of gte-Qwen2 names classes of its own in auto_map; the stock class is loaded."""
+    folder = shutil.copytree(tiny_folders["qwen2"], tmp_path / "qwen2")
+    config = json.loads((folder / "config.json").read_text())
+    names = {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": names}))
+    (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').write('ran')\n")
+    same = load("qwen2", folder).embed(RECORDS[:2], INSTRUCTION)
+    np.testing.assert_allclose(same, load("qwen2", tiny_folders["qwen2"]).embed(RECORDS[:2], INSTRUCTION), atol=1e-6)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("end", ["<end>", {"content": "<end>"}])
+def test_the_end_token_that_only_the_tokenizers_configuration_names_is_appended(tiny_folders, tmp_path, end):
+    """gte-Qwen2 leaves it to code of its own (add_eos_token); its vector is read there."""
+    folder = shutil.copytree(tiny_folders["qwen2"], tmp_path / "qwen2")
+    plain = json.loads((folder / "tokenizer.json").read_text())
+    plain["post_processor"] = {
+        "type": "ByteLevel",
+        "add_prefix_space": False,
+        "trim_offsets": False,
+        "use_regex": True,
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(plain))
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"add_eos_token": False}))
+    with pytest.raises(InputError, match="appends no end-of-text token"):
+        load("qwen2", folder)
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"add_eos_token": True, "eos_token": end}))
+    ours = load("qwen2", folder).embed(RECORDS, INSTRUCTION)
+    np.testing.assert_allclose(ours, load("qwen2", tiny_folders["qwen2"]).embed(RECORDS, INSTRUCTION), atol=1e-6)
+    (folder / "tokenizer_config.json").write_text("{")
+    with pytest.raises(InputError, match=r"tokenizer_config\.json cannot be read"):
+        load("qwen2", folder)
+
+
+def test_flash_attention_is_used_on_a_gpu_in_half_precision_where_it_is_installed(monkeypatch):
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    for installed in (False, True):
+        monkeypatch.setattr(torch_backend, "is_flash_attn_2_available", lambda value=installed: value)
+        found = [attention_kernels(gpu, torch.bfloat16), attention_kernels(gpu, torch.float32)]
+        found.append(attention_kernels(cpu, torch.float32))
+        assert found == [("flash_attention_2" if installed else "sdpa"), "sdpa", "sdpa"]
+
+
+def test_a_gpu_gets_its_input_pinned_and_does_not_wait_for_it(tiny_folders, monkeypatch):
+    """Without a GPU: the calls are looked at, not made."""
+    backend = load("qwen3", tiny_folders["qwen3"]).backend
+    monkeypatch.setattr(backend, "_device", torch.device("cuda"))
+    seen = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: seen.append("pinned") or self)
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, *to, **how: seen.append((to, how)) or self)
+    backend._send(np.zeros(3, dtype=np.int64))
+    assert seen == ["pinned", ((torch.device("cuda"),), {"non_blocking": True})]
+
+
+def test_the_next_texts_are_tokenised_while_a_batch_computes(tiny_folders, monkeypatch):
+    monkeypatch.setattr(encoders_module, "_WINDOW", 1)  # characters: every text is a window
+    encoder = load("qwen3", tiny_folders["qwen3"])
+    started, tokenise, compute = threading.Event(), encoder._sequences, encoder.backend.pooled
+    windows = []
+
+    def counted(pieces):
+        windows.append(len(pieces))
+        if len(windows) == 2:
+            started.set()
+        return tokenise(pieces)
+
+    def waiting(sequences, prefixes):
+        assert started.wait(20), "the second window was not tokenised while the first one computed"
+        return compute(sequences, prefixes)
+
+    monkeypatch.setattr(encoder, "_sequences", counted)
+    monkeypatch.setattr(encoder.backend, "pooled", waiting)
+    encoder.embed(RECORDS, INSTRUCTION)
+    assert len(windows) == len(RECORDS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("family", ["qwen3", "modernbert"])
+def test_the_compiled_model_gives_the_same_vectors(family, tiny_folders):
+    if not shutil.which("g++"):
+        pytest.skip("torch.compile needs a C++ compiler on the CPU, and there is no g++ here")
+    spec = tiny_spec(family, tiny_folders[family])
+    compiled = load_encoder(spec=spec, device="cpu", threads=1, compiled=True)
+    eager = load_encoder(spec=spec, device="cpu", threads=1)
+    assert compiled.backend._forward is not compiled.backend.model
+    assert cosine(compiled.embed(RECORDS, INSTRUCTION), eager.embed(RECORDS, INSTRUCTION)).min() > 0.9999

@@ -29,5 +29,17 @@ def test_free_memory_of_the_cpu_is_bounded_by_the_control_group(tmp_path, monkey
 
 def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded(tiny_folders):
     spec = dataclasses.replace(tiny_spec("qwen3", tiny_folders["qwen3"]), parameters=10**14)
-    with pytest.raises(MissingError, match=r"needs 480000\.0 GB of memory, more than cpu has free"):
+    with pytest.raises(
+        MissingError, match=r"needs 480000\.0 GB of memory and cpu has [\d.]+ GB free; use a smaller encoder"
+    ):
         load_model(spec, find_weights(spec), "cpu")
+
+
+def test_an_entry_without_a_number_of_parameters_is_counted_in_its_files(tiny_folders, tmp_path):
+    from safetensors.torch import load_file
+
+    spec = tiny_spec("qwen3", tiny_folders["qwen3"], parameters=0)
+    tensors = load_file(tiny_folders["qwen3"] / "model.safetensors").values()
+    assert memory_needed(spec, "cpu") == pytest.approx(sum(t.numel() for t in tensors) * 4 * 1.2, abs=1)
+    assert memory_needed(dataclasses.replace(spec, source=f"folder:{tmp_path}")) == 0
+    assert memory_needed(get_spec("openai-compatible")) == 0
