@@ -48,12 +48,13 @@ def _steps(kind: str) -> list[A.BasicTransform]:
     if kind == "microscopy":
         return [
             A.D4(p=1.0),
-            _affine((0.70, 1.40), 20, 0.05, 4, p=0.6, mirrored=True),
+            _affine((0.60, 1.60), 45, 0.05, 4, p=0.6, mirrored=True),
             contrast,
             A.RandomGamma(gamma_limit=(50, 180), p=0.5),
             A.HueSaturationValue(hue_shift_limit=20, sat_shift_limit=30, val_shift_limit=0, p=0.3),
-            A.ToGray(p=0.1),
-            A.InvertImg(p=0.05),
+            A.ChannelShuffle(p=0.2),
+            A.ToGray(p=0.2),
+            A.InvertImg(p=0.25),  # dark nuclei on light: stained pictures are rare
             A.GaussianBlur(blur_limit=(3, 7), p=0.2),
             A.GaussNoise(std_range=(0.01, 0.06), p=0.3),
         ]

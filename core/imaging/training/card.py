@@ -57,14 +57,16 @@ def make_card(
             **training,
             "rounds": [
                 f"{one.epochs} epochs, learning rate to {one.learning_rate:g}"
-                + (f", the first {one.early[0]:.0%} at scale {one.early[1]:.3g}" if one.early[0] else "")
                 + (f", mostly bright pictures {one.bright} times" if one.bright > 1 else "")
+                + (", on training and validation cases together" if one.everything else "")
                 for one in recipe.rounds
             ],
             "optimizer": f"AdamW, weight decay {recipe.weight_decay}, warm-up and cosine in each round",
             "loss": "cross-entropy + soft Dice",
             "batch": recipe.batch,
-            "weights": "random start, exponential moving average, best epoch by validation Dice",
+            "precision": "bfloat16 autocast" if recipe.bfloat16 else "float32",
+            "weights": "random start, exponential moving average, best epoch by validation Dice"
+            + (", then the end of the last round, as trained" if recipe.rounds[-1].everything else ""),
             "augmentation": f"albumentations, pipeline {recipe.augmentation}",
             "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores, torch {torch.__version__.split('+')[0]}",
         },

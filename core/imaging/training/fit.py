@@ -1,7 +1,8 @@
-"""Train a segmenter: seeded, resumable, best epoch by validation Dice.
+"""Train a segmenter: seeded, resumable.
 
 One epoch is one pass over the training cases and the drawn phantoms. The weights that are kept are an exponential
-moving average. Every epoch's end is written to ``<out>.partial/checkpoint.pt``; the same command goes on from there
+moving average: that of the best epoch by validation Dice, or, after a round on the validation cases too, that of the
+round's end. Every epoch's end is written to ``<out>.partial/checkpoint.pt``; the same command goes on from there
 and ends with the same weights as one that was never stopped (on the same machine and thread count).
 """
 
@@ -13,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from core.imaging.phantoms import draw_phantom
 from core.imaging.training.augment import augment, build_pipeline
@@ -59,7 +59,7 @@ def learning_rate(step: int, steps: int, highest: float) -> float:
 def fit(
     recipe: Recipe, split: Split, work: Path, seed: int, epochs: int | None = None, progress: Progress = silent
 ) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
-    """Train; return the best weights and a record for the card (epochs, best epoch, minutes, validation Dice).
+    """Train; return the weights to keep and a record for the card (epochs, best epoch, minutes, validation Dice).
 
     ``epochs`` replaces the recipe's rounds by one of that length.
     """
@@ -79,20 +79,25 @@ def fit(
 
     n_phantoms = round(recipe.phantom_share / (1 - recipe.phantom_share) * len(split.train))
     inputs = cache_inputs(recipe, split.train + draw_cases(recipe, n_phantoms, PHANTOM_SEED))
+    held = cache_inputs(recipe, split.validation) if any(one.everything for one in rounds) else []
     judge = build_network(recipe).eval()
     total = sum(one.epochs for one in rounds)
     for number in range(state["round"], len(rounds)):
         one = rounds[number]
         before = sum(other.epochs for other in rounds[:number])
-        bright = [pair for pair in inputs if pair[0].mean() > 0.5]
-        trainer = _Trainer(recipe, one, inputs + bright * (one.bright - 1), model, seed)
+        cases = inputs + held if one.everything else inputs
+        bright = [pair for pair in cases if pair[0].mean() > 0.5]
+        trainer = _Trainer(recipe, one, cases + bright * (one.bright - 1), model, seed)
         trainer.start(best, saved if state["epoch"] > before else None)
         while state["epoch"] < before + one.epochs:
             begun, epoch = time.monotonic(), state["epoch"]
-            loss = trainer.run_epoch(epoch, epoch - before, progress)
+            loss = trainer.run_epoch(epoch, progress)
             state["epoch"] += 1
             score = float("nan")
-            if state["epoch"] - before >= VALIDATE_FROM * one.epochs:
+            if one.everything:
+                if state["epoch"] == before + one.epochs:
+                    best = {name: value.clone() for name, value in trainer.average.items()}
+            elif state["epoch"] - before >= VALIDATE_FROM * one.epochs:
                 judge.load_state_dict(trainer.average)
                 score = mean_dice(judge, recipe, split.validation)
                 if score > state["best_dice"]:
@@ -147,7 +152,7 @@ class _Trainer:
             self._optimizer.load_state_dict(saved["optimizer"])
             self.average, self.step = saved["average"], saved["state"]["step"]
 
-    def run_epoch(self, epoch: int, epoch_of_round: int, progress: Progress) -> float:
+    def run_epoch(self, epoch: int, progress: Progress) -> float:
         """One pass over the inputs; returns the mean loss."""
         recipe, one = self._recipe, self._round
         mean, std = recipe.preprocessing.mean, recipe.preprocessing.std
@@ -163,11 +168,11 @@ class _Trainer:
             images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2)
             images = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
             target = torch.from_numpy(np.stack([mask for _, mask in pairs])).long()
-            if epoch_of_round < one.early[0] * one.epochs:
-                images, target = _smaller(images, target, one.early[1])
             for group in self._optimizer.param_groups:
                 group["lr"] = learning_rate(self.step, self.steps, one.learning_rate)
-            loss = dice_ce_loss(self._model(images), target)
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+                logits = self._model(images)
+            loss = dice_ce_loss(logits.float(), target)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self._model.parameters(), 5.0)
@@ -188,14 +193,6 @@ def mean_dice(model: torch.nn.Module, recipe: Recipe, cases: list[Case]) -> floa
     """Mean Dice over units and foreground classes, units without the class left out."""
     units = count_units(cases, lambda pixels: predict(model, recipe.preprocessing, pixels), len(recipe.classes))
     return float(np.nanmean(dice(np.stack(list(units.values())))[:, 1:], axis=0).mean())
-
-
-def _smaller(images: torch.Tensor, target: torch.Tensor, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """A batch at a smaller scale: the early epochs learn the coarse shapes at less than half the cost."""
-    size = [round(side * scale) for side in target.shape[-2:]]
-    small = functional.interpolate(images, size=size, mode="bilinear", antialias=True)
-    mask = functional.interpolate(target[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
-    return small.contiguous(memory_format=torch.channels_last), mask
 
 
 @torch.no_grad()

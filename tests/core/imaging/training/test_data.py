@@ -5,7 +5,7 @@ from PIL import Image
 from core.errors import InputError
 from core.imaging.readers import read_image
 from core.imaging.training.augment import augment, build_pipeline
-from core.imaging.training.cases import GAP, IGNORE, Case, load_cases, person, split_cases
+from core.imaging.training.cases import ALIKE, IGNORE, Case, _thumbnail, load_cases, person, split_cases
 from core.imaging.training.recipes import RECIPES, get_recipe
 
 
@@ -31,11 +31,41 @@ def test_a_split_depends_on_the_seed_alone():
     assert [case.name for case in first.test] != [case.name for case in other.test]
 
 
-def test_neighbours_of_held_out_ultrasound_frames_are_dropped():
-    cases = cases_of([f"block{index // 12:02d}" for index in range(204)])
+def test_frames_alike_a_held_out_one_are_dropped():
+    rng = np.random.default_rng(0)
+    frames = rng.uniform(0, 255, (204, 96, 80)).astype(np.uint8)
+    blank = np.zeros((96, 80), np.uint8)
+    groups = [f"block{index // 12:02d}" for index in range(204)]
+    cases = [Case(f"{i:04d}", group, str(i), frames[i], blank) for i, group in enumerate(groups)]
+    whole = split_cases("ultrasound-nerve", cases, (0.1, 0.2), 0)
+    assert sum(len(part) for part in (whole.train, whole.validation, whole.test)) == 204  # noise is like nothing
+    twins = {int(whole.train[3].name): whole.test[0], int(whole.validation[1].name): whole.test[2]}
+    twins[int(whole.train[9].name)] = whole.validation[0]
+    for index, held in twins.items():  # brighter, of less contrast, noisy: still the same frame
+        near = (held.pixels * 0.7 + rng.uniform(20, 70, held.pixels.shape)).astype(np.uint8)
+        cases[index] = Case(cases[index].name, groups[index], str(index), near, blank)
     split = split_cases("ultrasound-nerve", cases, (0.1, 0.2), 0)
-    held = [int(case.name) for case in split.validation + split.test]
-    assert min(abs(int(case.name) - frame) for case in split.train for frame in held) > GAP
+    kept = {int(case.name) for case in split.train + split.validation + split.test}
+    assert kept == set(range(204)) - set(twins)
+
+
+def test_flat_frames_are_like_none():
+    cases = cases_of([f"block{index // 12:02d}" for index in range(204)])
+    assert len(split_cases("ultrasound-nerve", cases, (0.1, 0.2), 0).train) == 144
+
+
+def test_the_ultrasound_frames_are_in_no_order(shared_data):
+    """Why neighbours in number are not dropped: they are no more alike than any two frames are."""
+    cases = load_cases("ultrasound-nerve", shared_data / "ultrasound-nerve")
+    thumbnails = np.stack([_thumbnail(case.pixels) for case in cases])
+    numbers = np.array([int(case.name) for case in cases])
+    alike, apart = thumbnails @ thumbnails.T, np.abs(numbers[:, None] - numbers)
+    assert abs(alike[(apart > 0) & (apart <= 2)].mean() - alike[apart > 12].mean()) < 0.05
+    split = split_cases("ultrasound-nerve", cases, (0.1, 0.2), 0)
+    left, held = (
+        np.stack([_thumbnail(case.pixels) for case in part]) for part in (split.train + split.validation, split.test)
+    )
+    assert (left @ held.T).max() < ALIKE
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ TINY = replace(
     decoder_channels=(16, 8, 8),
     batch=4,
     crop=32,
-    rounds=(Round(2, learning_rate=1e-2), Round(1, learning_rate=5e-3, early=(1.0, 0.5), bright=2)),
+    rounds=(Round(2, learning_rate=1e-2), Round(2, learning_rate=5e-3, bright=2, everything=True)),
 )
 
 
@@ -93,14 +93,16 @@ def small_split() -> Split:
     return Split(draw_cases(TINY, 12, 100), draw_cases(TINY, 3, 200), draw_cases(TINY, 3, 300))
 
 
-def test_training_learns_and_repeats_itself(tmp_path):
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_training_learns_and_repeats_itself(tmp_path, bfloat16):
     torch.set_num_threads(1)
-    split = small_split()
-    first, record = fit(TINY, split, tmp_path / "a", seed=0)
-    second, _ = fit(TINY, split, tmp_path / "b", seed=0)
-    assert record["epochs"] == 3 and 0 <= record["validation_dice"] <= 1
+    split, recipe = small_split(), replace(TINY, bfloat16=bfloat16)
+    first, record = fit(recipe, split, tmp_path / "a", seed=0)
+    second, _ = fit(recipe, split, tmp_path / "b", seed=0)
+    assert record["epochs"] == 4 and 0 <= record["validation_dice"] <= 1
     for name in first:
         assert torch.equal(first[name], second[name]), name
+        assert not first[name].is_floating_point() or first[name].dtype == torch.float32
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path):
@@ -108,16 +110,35 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path):
     split = small_split()
     whole, _ = fit(TINY, split, tmp_path / "whole", seed=3)
 
-    def stop(done: int, total: int, note: str) -> None:
-        if done == total // 2 + 1:  # in the second epoch
-            raise KeyboardInterrupt
+    def stop_in(epoch: int):
+        def stop(done: int, total: int, note: str) -> None:
+            if note.startswith(f"epoch {epoch} "):
+                raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        fit(TINY, split, tmp_path / "parts", seed=3, progress=stop)
+        return stop
+
+    for epoch in (2, 4):  # the second one of each round
+        with pytest.raises(KeyboardInterrupt):
+            fit(TINY, split, tmp_path / "parts", seed=3, progress=stop_in(epoch))
     resumed, _ = fit(TINY, split, tmp_path / "parts", seed=3)
     for name in whole:
         assert torch.equal(whole[name], resumed[name]), name
-    assert len((tmp_path / "parts" / "log.txt").read_text().splitlines()) == 3
+    assert len((tmp_path / "parts" / "log.txt").read_text().splitlines()) == 4
+
+
+def test_the_last_round_learns_the_validation_cases_and_keeps_its_end(tmp_path):
+    torch.set_num_threads(1)
+    split = small_split()
+    chosen = replace(TINY, rounds=TINY.rounds[:1])
+    first, before = fit(chosen, split, tmp_path / "first", seed=1)
+    both, after = fit(TINY, split, tmp_path / "both", seed=1)
+    alone = replace(TINY, rounds=(TINY.rounds[0], replace(TINY.rounds[1], everything=False)))
+    without, _ = fit(alone, split, tmp_path / "without", seed=1)
+    assert after["validation_dice"] == before["validation_dice"] and after["best_epoch"] == before["best_epoch"] <= 2
+    assert any(not torch.equal(first[name], both[name]) for name in first)
+    assert any(not torch.equal(without[name], both[name]) for name in first)
+    saved = torch.load(tmp_path / "both" / "checkpoint.pt", weights_only=True)
+    assert all(torch.equal(saved["average"][name], both[name]) for name in both)
 
 
 def nuclei_folder(tmp_path):
