@@ -116,19 +116,17 @@ def _datasets(settings: Settings) -> Iterator[Check]:
 
 def _encoders(settings: Settings) -> Iterator[Check]:
     from core.embedding.registry import encoder_specs
-    from core.embedding.weights import is_present
+    from core.embedding.weights import what_is_missing
 
     for name, spec in encoder_specs().items():
         size = f"{spec.dimension} dimensions, " if spec.dimension else ""
         detail = f"{size}{spec.licence}{', chosen' if name == settings.encoder else ''}"
-        if is_present(spec):
+        missing = what_is_missing(spec)
+        if missing is None:
             yield Check("encoders", name, GOOD, detail)
-        elif spec.remote:
-            fix = "set CHARTLIGHT_EMBEDDING_URL to the base URL of an embeddings server"
-            yield Check("encoders", name, LACKING, f"no server configured, {detail}", fix)
         else:
-            fix = f"put its weights into CHARTLIGHT_WEIGHTS/{name} (docs/encoders.md)"
-            yield Check("encoders", name, LACKING, f"weights not on this machine, {detail}", fix)
+            here = "no server configured" if spec.remote else "weights not on this machine"
+            yield Check("encoders", name, LACKING, f"{here}, {detail}", missing.fix)
 
 
 def _heads(settings: Settings) -> Iterator[Check]:

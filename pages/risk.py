@@ -4,6 +4,9 @@ import streamlit as st
 
 from core.errors import MissingError
 from pages.shared import empty, frame, layout, resources, selection
+from pages.shared.encoders import picker, readiness
+from pages.shared.encoders.state import sentence
+from pages.shared.errors import plain
 from pages.shared.patients import browser, chart
 from pages.shared.risk import evidence_tabs as evidence
 from pages.shared.risk import overview, scoring
@@ -30,14 +33,13 @@ if chosen.subject is None:
 patient = chart.header(dataset, chosen)
 if patient is None:
     st.stop()
+encoder = picker.show()
+if not readiness.show(encoder, patient):
+    st.stop()
 try:
-    scored = scoring.scored(patient)
+    scored = scoring.scored(patient, encoder.spec.name)
 except MissingError as error:
-    empty.show(
-        error.what[:1].upper() + error.what[1:],
-        f"{error.fix[:1].upper()}{error.fix[1:]}.",
-        icon="model_training",
-    )
+    empty.show(plain(sentence(error.what)), f"{plain(sentence(error.fix))}.", icon="model_training")
     st.stop()
 names = overview.options(scored)
 task = st.session_state.get("risk-task") or next(iter(names))
@@ -45,4 +47,4 @@ picked = overview.show(scored, task)
 if picked and picked != st.session_state.get("_picked"):
     st.session_state["_picked"] = st.session_state["risk-task"] = picked
     st.rerun()
-evidence.show(patient, scored, names)
+evidence.show(patient, scored, names, encoder.spec)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.doctor import GOOD, LACKING, WRONG, Check, check_all
 from pages.shared import layout
+from pages.shared.encoders import loaded
 from pages.shared.errors import plain
 
 LOOK = {GOOD: (":material/check_circle:", "green"), LACKING: (":material/radio_button_unchecked:", "gray")}
@@ -39,7 +40,10 @@ def draw(area: str, checks: list[Check]) -> None:
             state = "" if check.state == GOOD else f"  \n:small[:{colour}[{check.state}]]"
             name.markdown(f":{colour}[{icon}] {plain(check.name)}{state}")
             detail.markdown(plain(check.detail))
-            if check.fix:
+            mark, _, command = check.fix.partition("run: ")
+            if command and not mark:
+                detail.code(command, language="bash", wrap_lines=True)
+            elif check.fix:
                 detail.markdown(f":small[:gray[:material/build: {plain(check.fix)}]]")
 
 
@@ -49,6 +53,7 @@ if st.button("Look again", icon=":material/refresh:", type="tertiary"):
 found = look()
 wrong, lacking = (sum(check.state == state for check in found) for state in (WRONG, LACKING))
 layout.facts([("Ready", str(len(found) - wrong - lacking)), ("Not here", str(lacking)), ("Wrong", str(wrong))])
+loaded.show()
 by_area = {area: list(checks) for area, checks in groupby(found, key=lambda check: check.area)}
 for column, areas in zip(st.columns(2), (LEFT, RIGHT), strict=True):
     with column:

@@ -7,6 +7,7 @@ same shape with a user's own (an entry of the same name replaces the shipped one
 import re
 import tomllib
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -176,9 +177,16 @@ def _parse(key: str, entry: Any, where: str) -> EncoderSpec:
 def read_specs(path: Path) -> dict[str, EncoderSpec]:
     """Read the encoder entries of a TOML file, by name. Raises InputError on anything that is not as documented."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        status = path.stat()
+        return dict(_read_specs(path, status.st_mtime_ns, status.st_size))
     except OSError as error:
         raise InputError(f"the encoder file {path} cannot be read", "check CHARTLIGHT_ENCODERS") from error
+
+
+@lru_cache(maxsize=8)
+def _read_specs(path: Path, changed: int, size: int) -> dict[str, EncoderSpec]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} is not valid TOML: {error}", "correct the file") from error
     specs = (_parse(key, entry, path.name) for key, entry in tables.items())

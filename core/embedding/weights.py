@@ -88,6 +88,11 @@ def what_is_missing(spec: EncoderSpec) -> MissingError | None:
     return None
 
 
+def find_folder(spec: EncoderSpec) -> Path:
+    """The folder of a local encoder's weights, unread and unhashed. Raises MissingError when it is not here."""
+    return _locate(spec, spec.source, spec.name, download=False)
+
+
 def is_present(spec: EncoderSpec) -> bool:
     """Whether the weights (or, for a server, its address) are at hand; nothing is read or hashed."""
     return what_is_missing(spec) is None

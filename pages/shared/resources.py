@@ -17,7 +17,7 @@ from core.settings import get_settings
 if TYPE_CHECKING:
     from core.ehr.store import Dataset
     from core.embedding.cache import EmbeddingCache
-    from core.embedding.encoders import Encoder
+    from core.embedding.shelf import EncoderShelf, HeldEncoder
     from core.embedding.tokens import TextTokenizer
     from core.imaging.segmenters import Segmenter
     from core.risk.heads import Head
@@ -84,28 +84,42 @@ def _dataset(path: str, changed: int) -> "Dataset":
     return open_dataset(Path(path))
 
 
-@st.cache_resource(show_spinner="Loading the encoder …", max_entries=3)
-def encoder(name: str | None = None) -> "Shared[Encoder]":
-    """Return the encoder of that name, the one of the settings by default."""
-    from core.embedding.encoders import load_encoder
+@st.cache_resource(show_spinner=False)
+def shelf() -> "EncoderShelf":
+    """Return the encoders that this process holds: those used longest ago give way when memory is short."""
+    from core.embedding.shelf import EncoderShelf
 
-    return Shared(load_encoder(name or get_settings().encoder))
+    return EncoderShelf()
 
 
-@st.cache_resource(show_spinner=False, max_entries=8)
+def encoder(name: str | None = None) -> "HeldEncoder":
+    """Return the encoder of that name, the one of the settings by default; loaded now where it is not yet.
+
+    Raises:
+        MissingError: its weights are not here, or the memory does not suffice.
+        InputError: unknown name, damaged or wrong weights.
+    """
+    name = name or get_settings().encoder
+    if held := shelf().peek(name):
+        return held
+    with st.spinner("Loading the encoder …", show_time=True):
+        return shelf().get(name)
+
+
 def tokenizer(name: str | None = None) -> "TextTokenizer | None":
     """Return the tokenizer of an encoder without loading the model; None where its weights are not on this machine."""
     from core.embedding.registry import get_spec
-    from core.embedding.tokens import TextTokenizer
-    from core.embedding.weights import find_weights
+    from core.embedding.weights import find_folder, what_is_missing
 
     spec = get_spec(name or get_settings().encoder)
-    if spec.remote:
-        return None
-    try:
-        return TextTokenizer(find_weights(spec).folder)
-    except MissingError:
-        return None
+    return None if spec.remote or what_is_missing(spec) else _tokenizer(str(find_folder(spec)))
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _tokenizer(folder: str) -> "TextTokenizer":
+    from core.embedding.tokens import TextTokenizer
+
+    return TextTokenizer(Path(folder))
 
 
 @st.cache_resource(show_spinner=False)
@@ -118,12 +132,17 @@ def embedding_cache() -> "EmbeddingCache":
     return EmbeddingCache(settings.cache_path, int(settings.cache_gb * 1e9))
 
 
-@st.cache_resource(show_spinner="Loading the risk heads …", max_entries=8)
 def heads(encoder_name: str) -> "dict[str, Head]":
-    """Return the risk heads of an encoder by task."""
+    """Return the risk heads of an encoder by task, read again once their folder has changed."""
+    folder = get_settings().heads / encoder_name
+    return _heads(str(folder), folder.stat().st_mtime_ns if folder.is_dir() else 0)
+
+
+@st.cache_resource(show_spinner="Loading the risk heads …", max_entries=8)
+def _heads(folder: str, changed: int) -> "dict[str, Head]":
     from core.risk.heads import load_heads
 
-    return load_heads(get_settings().heads / encoder_name)
+    return load_heads(Path(folder))
 
 
 @st.cache_resource(show_spinner="Loading the segmenter …", max_entries=6)

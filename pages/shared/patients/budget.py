@@ -8,8 +8,9 @@ import streamlit as st
 
 from core.ehr.budget import LIMITS, Packed, TokenCount, pack
 from core.ehr.record import Record
-from core.settings import get_settings
+from core.embedding.weights import command_of
 from pages.shared import charts, empty, layout, resources, url
+from pages.shared.encoders import picker
 from pages.shared.errors import plain
 from pages.shared.patients import display
 
@@ -20,13 +21,15 @@ PACKING_NAMES = {"truncate": "Truncate (the paper's)", "fair": "Fair share"}
 
 
 def show(patient: "Patient", record: Record, tokens: TokenCount | None) -> None:
-    tokenizer = resources.tokenizer()
+    encoder = picker.chosen()
+    tokenizer = resources.tokenizer(encoder.spec.name)
     if tokens is None or tokenizer is None:
+        why = "are not on this machine" if encoder.missing else "are at the server"
         empty.show(
             "No tokenizer here",
-            f"The weights of {plain(get_settings().encoder)} are not on this machine: its tokens cannot be counted.",
+            f"The weights of {plain(encoder.spec.name)} {why}: its tokens cannot be counted.",
             icon="token",
-            command="python -m core doctor",
+            command=command_of(encoder.missing) if encoder.missing else "",
             key="tokens",
         )
         return

@@ -9,6 +9,7 @@ import streamlit as st
 from core.ehr.markdown import serialize
 from core.ehr.record import Line, Record, SerializationOptions
 from pages.shared import empty, layout, resources
+from pages.shared.encoders import picker
 from pages.shared.patients.options import PROFILES, STRATEGIES
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def show(patient: "Patient") -> None:
         second = _side(patient, "B", 1)
     texts = [_texts(record, patient) for record in (first, second)]
     added, removed, same = counts(*texts)
-    tokenizer = resources.tokenizer()
+    tokenizer = resources.tokenizer(picker.chosen().spec.name)
     pairs = [
         ("Only in A", f"{removed:,} lines"),
         ("Only in B", f"{added:,} lines"),

@@ -10,8 +10,8 @@ from core.ehr.leakage import RULES, find_leaks
 from core.ehr.markdown import serialize
 from core.ehr.record import HEADER, Record
 from core.ehr.tasks import TASK_BY_ID
-from core.settings import get_settings
 from pages.shared import downloads, empty, resources, selection, url
+from pages.shared.encoders import picker
 from pages.shared.errors import plain
 from pages.shared.patients import budget, display, exports, options, sources
 
@@ -52,16 +52,16 @@ def show(patient: "Patient") -> None:
 
 
 def _tokens(record: Record) -> TokenCount | None:
-    tokenizer = resources.tokenizer()
+    tokenizer = resources.tokenizer(picker.chosen().spec.name)
     return count_tokens(record, tokenizer.offsets) if tokenizer else None
 
 
 def _summary(patient: "Patient", record: Record, tokens: TokenCount | None) -> None:
     parts = [f"{sum(bool(text) for text in record.texts):,} lines", f"{len(record.text):,} characters"]
     if tokens:
-        parts.append(f"**{tokens.total:,} tokens** of {plain(get_settings().encoder)}")
+        parts.append(f"**{tokens.total:,} tokens** of {plain(picker.chosen().spec.name)}")
     else:
-        parts.append("no token count: this encoder's tokenizer is not on this machine")
+        parts.append(f"no token count: the tokenizer of {plain(picker.chosen().spec.name)} is not on this machine")
     hidden = sum(len(rows) for rows in record.omitted.values())
     if hidden:
         reasons = ", ".join(
@@ -71,6 +71,7 @@ def _summary(patient: "Patient", record: Record, tokens: TokenCount | None) -> N
         parts.append(f"{hidden:,} events not written: {reasons}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tight-summary"):
         st.markdown(f":gray[{' · '.join(parts)}]", width="content")
+        picker.small()
         _leaks(patient, record)
 
 

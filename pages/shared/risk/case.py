@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.embedding.cache import EmbeddingCache
 from core.embedding.encoders import Encoder
+from core.embedding.registry import get_spec
 from core.progress import Progress
 from core.risk.heads import Head
 from core.risk.score import TaskScore
@@ -55,7 +56,7 @@ class Case:
             dataset_key(self.patient),
             self.patient.subject_id,
             self.patient.at.isoformat(),
-            self.encoder_name,
+            repr(get_spec(self.encoder_name)),
             self.head.key,
             self.head.version,
             kind,

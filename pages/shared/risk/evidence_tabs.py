@@ -5,9 +5,10 @@ import json
 import streamlit as st
 
 from core.ehr.tasks import TASK_BY_ID
+from core.embedding.registry import EncoderSpec
 from core.risk.documents import scores_document, scores_html
-from core.settings import get_settings
 from pages.shared import downloads, layout, selection
+from pages.shared.errors import plain
 from pages.shared.patients.chart import Patient
 from pages.shared.risk import scoring
 from pages.shared.risk.case import Case
@@ -25,15 +26,14 @@ TABS = {
 }
 
 
-def show(patient: Patient, scored: scoring.Scored, names: dict[str, str]) -> None:
+def show(patient: Patient, scored: scoring.Scored, names: dict[str, str], encoder: EncoderSpec) -> None:
     """Draw the evidence for the chosen task, and the downloads."""
-    encoder = get_settings().encoder
-    heads = scoring.heads_of(encoder)
+    heads = scoring.heads_of(encoder.name)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-evidence"):
         key = st.selectbox("Evidence for", list(names), format_func=names.get, key="risk-task", width=320)
         st.space("stretch")
         _downloads(patient, scored)
-    case = Case(patient, scored, heads[key], heads, encoder)
+    case = Case(patient, scored, heads[key], heads, encoder.name)
     score = case.score
     st.markdown(f"{TASK_BY_ID[score.task].question} **{score.natural_frequency}.**")
     if score.reliable:
@@ -48,7 +48,9 @@ def show(patient: Patient, scored: scoring.Scored, names: dict[str, str]) -> Non
             ],
             key="score",
         )
-    st.caption(f"{encoder} read {scored.tokens:,} tokens · head {score.head_version}")
+    cut = 0 < encoder.max_tokens < scored.tokens
+    read = f"{encoder.max_tokens:,} of {scored.tokens:,} tokens" if cut else f"{scored.tokens:,} tokens"
+    st.caption(f"{plain(encoder.name)} read {read} · head {score.head_version}")
     tabs = st.tabs(list(TABS), on_change="rerun", key="evidence", bind="query-params")
     for tab, draw in zip(tabs, TABS.values(), strict=True):
         if tab.open:

@@ -7,6 +7,7 @@ from datetime import datetime
 import streamlit as st
 
 from core.embedding.cached import embed_texts
+from core.embedding.registry import get_spec
 from core.risk.heads import Head
 from core.risk.records import options_of, record_at, takes_instruction
 from core.risk.score import TaskScore, score_text
@@ -53,7 +54,7 @@ def scored(patient: Patient, encoder_name: str | None = None) -> Scored:
     """
     name = encoder_name or get_settings().encoder
     heads = heads_of(name)
-    versions = ",".join(head.version for head in heads.values())
+    versions = ",".join(head.version for head in heads.values()) + repr(get_spec(name))
     audit.record("score", patient.subject_id, page="risk", encoder=name)
     return _scored(
         dataset_key(patient), patient.subject_id, patient.at, name, versions, _patient=patient, _heads=heads

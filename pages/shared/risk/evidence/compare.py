@@ -9,8 +9,8 @@ import streamlit as st
 from core.ehr.timepoints import timepoints
 from core.errors import ChartlightError, InputError
 from core.risk.score import TaskScore
-from core.settings import get_settings
 from pages.shared import charts, empty, selection
+from pages.shared.encoders import others
 from pages.shared.errors import plain
 from pages.shared.patients.chart import Patient
 from pages.shared.risk import scoring
@@ -120,18 +120,12 @@ def _patient(case: Case, subject: int) -> Patient:
 
 
 def _other_encoder(case: Case) -> tuple[str, tuple[TaskScore, ...]] | None:
-    folder = get_settings().heads
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name != case.encoder_name)
+    names = [state.spec.name for state in others.ready(case.encoder_name)]
     if not names:
-        empty.show(
-            "Only one encoder has heads here",
-            "Train heads for another one; then its scores stand beside these.",
-            icon="model_training",
-            command=f"python -m core train-heads {folder.name}/NAME --encoder NAME",
-            key="compare",
-        )
+        others.explain(case.encoder_name, case.patient.dataset.path, "compare")
         return None
-    name = st.selectbox("Other encoder", names, width=300)
+    name = st.selectbox("Other encoder", names, width=360, key="compare-encoder")
+    st.caption("Each encoder has heads and a calibration of its own: compare probabilities, not log-odds.")
     return name, scoring.scored(case.patient, name).scores
 
 

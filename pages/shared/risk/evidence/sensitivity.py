@@ -3,7 +3,10 @@
 import pandas as pd
 import streamlit as st
 
+from core.errors import ChartlightError
 from core.risk.sensitivity import Variant, sensitivity
+from pages.shared.encoders import others
+from pages.shared.risk import scoring
 from pages.shared.risk.case import Case
 from pages.shared.risk.groups import percent
 
@@ -18,7 +21,7 @@ def show(case: Case) -> None:
         words = st.text_input(
             "Your own instruction", placeholder="will the patient …", max_chars=300, key="own-instruction"
         ).strip()
-    variants: list[Variant] = case.compute(
+    variants = case.compute(
         "Reading the record in other ways",
         "sensitivity",
         lambda encoder, cache, progress: sensitivity(
@@ -26,6 +29,18 @@ def show(case: Case) -> None:
         ),
         words,
     )
+    picked = others.ready(case.encoder_name, case.head.key)
+    if picked:
+        key = f"sensitivity-encoders-{case.encoder_name}"
+        st.session_state.setdefault(key, [state.spec.name for state in picked if state.loaded])
+        chosen = st.pills(
+            "Other encoders, each with its own head",
+            [state.spec.name for state in picked],
+            selection_mode="multi",
+            key=key,
+            help="One that is not loaded yet is loaded now.",
+        )
+        variants = variants + [_with(case, name) for name in chosen]
     shown = [variant for variant in variants if variant.score or variant.kind != "instruction"]
     table = pd.DataFrame(
         {
@@ -42,12 +57,24 @@ def show(case: Case) -> None:
         column_config={"Note": st.column_config.TextColumn(width="large")},
         alt="The score under other look-back windows, instructions and encoders",
     )
-    if len(shown) < len(variants):
+    if any(variant.kind == "instruction" and not variant.score for variant in variants):
         st.caption(f"{case.encoder_name} reads no instruction, so none can be varied.")
     st.caption(
         "The head was trained on the whole record and the task's instruction. A variant shows how the model reacts to "
         "a reading that it was not trained on; a score that hangs on such a choice deserves less trust."
     )
+    if not picked:
+        with st.expander("Another encoder", icon=":material/compare_arrows:", expanded=True):
+            others.explain(case.encoder_name, patient.dataset.path, "sensitivity")
+
+
+def _with(case: Case, name: str) -> Variant:
+    """The score of the same record by another encoder and its own head."""
+    try:
+        score = scoring.scored(case.patient, name).of(case.head.key)
+        return Variant("encoder", name, score, None, "its own head: compare probabilities, not log-odds")
+    except ChartlightError as error:
+        return Variant("encoder", name, None, None, error.what)
 
 
 def _template(case: Case) -> str:

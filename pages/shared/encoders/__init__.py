@@ -1,0 +1,1 @@
+"""The choice of the text encoder, shared by Patients and Risk."""
