@@ -51,6 +51,12 @@ class Session:
         state = WidgetState(id=self.widgets["button", label], trigger_value=True)
         return await self._run(state)
 
+    async def enter(self, label: str, value: float) -> float:
+        """Put a number into the number input with this label."""
+        state = WidgetState(id=self.widgets["number_input", label], double_value=value)
+        self.states[state.id] = state
+        return await self._run()
+
     async def _run(self, trigger: WidgetState | None = None) -> float:
         message = BackMsg()
         message.rerun_script.query_string = self.query

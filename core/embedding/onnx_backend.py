@@ -26,6 +26,11 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def waits_passively() -> bool:
+    """Whether threads that wait are to sleep, as ``OMP_WAIT_POLICY`` says for those of OpenMP; the app sets it."""
+    return os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE"
+
+
 class OnnxBackend:
     """Masked mean over the last hidden state of a BERT model. Safe to call from several threads."""
 
@@ -39,6 +44,8 @@ class OnnxBackend:
         options.intra_op_num_threads = threads or available_threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        if waits_passively():
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = _open(exported(spec, weights), options)
         except ChartlightError:

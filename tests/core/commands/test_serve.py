@@ -55,6 +55,18 @@ def test_command_binds_where_it_was_told():
     assert not any("allowedHosts" in part for part in line)
 
 
+def test_threads_of_models_sleep_while_they_wait_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert serve.environment()["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert serve.environment()["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_nothing_calls_home_whatever_the_environment_says(monkeypatch):
+    monkeypatch.setenv("STREAMLIT_BROWSER_GATHER_USAGE_STATS", "true")
+    assert serve.environment()["STREAMLIT_BROWSER_GATHER_USAGE_STATS"] == "false"
+
+
 def test_arguments_are_read():
     parser = argparse.ArgumentParser()
     serve.add_arguments(parser)

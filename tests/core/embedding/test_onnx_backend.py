@@ -50,3 +50,24 @@ def test_another_pooling_of_a_bert_model_runs_on_torch(tiny_folders):
     assert encoder.backend.name == "torch"
     with pytest.raises(InputError, match="does not run on ONNX Runtime"):
         load_encoder(spec=spec, device="cpu", backend="onnxruntime")
+
+
+@pytest.mark.parametrize(("policy", "spins"), [("PASSIVE", "0"), ("passive", "0"), ("ACTIVE", None), (None, None)])
+def test_threads_wait_as_those_of_openmp_do(policy, spins, tiny_folders, monkeypatch):
+    if policy is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    else:
+        monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    seen, key = {}, "session.intra_op.allow_spinning"
+
+    def opened(path, options):
+        try:
+            seen[key] = options.get_session_config_entry(key)
+        except RuntimeError:  # not set
+            seen[key] = None
+        return original(path, options)
+
+    original = onnx_backend._open
+    monkeypatch.setattr(onnx_backend, "_open", opened)
+    load_encoder(spec=tiny_spec("bert", tiny_folders["bert"]), device="cpu")
+    assert seen == {key: spins}
