@@ -3,7 +3,6 @@
 import os
 import platform
 import shlex
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -58,6 +57,8 @@ def make_card(
             "rounds": [
                 f"{one.epochs} epochs, learning rate to {one.learning_rate:g}"
                 + (f", mostly bright pictures {one.bright} times" if one.bright > 1 else "")
+                + (" or as often as crops fit into them" if one.by_area else "")
+                + (f", on {one.phantoms} drawn phantoms alone" if one.phantoms else "")
                 + (", on training and validation cases together" if one.everything else "")
                 for one in recipe.rounds
             ],
@@ -73,8 +74,3 @@ def make_card(
         "limits": list(recipe.limits),
         "warnings": list(recipe.warnings),
     }
-
-
-def size_in_mb(folder: Path) -> float:
-    """Megabytes of all files of a segmenter's folder."""
-    return sum(path.stat().st_size for path in folder.iterdir()) / 1e6

@@ -1,9 +1,9 @@
 """Train a segmenter: seeded, resumable.
 
 One epoch is one pass over the training cases and the drawn phantoms. The weights that are kept are an exponential
-moving average: that of the best epoch by validation Dice, or, after a round on the validation cases too, that of the
-round's end. Every epoch's end is written to ``<out>.partial/checkpoint.pt``; the same command goes on from there
-and ends with the same weights as one that was never stopped (on the same machine and thread count).
+moving average: that of the best epoch by validation Dice, or, after a round on phantoms alone or on the validation
+cases too, that of the round's end. Every epoch's end is written to ``<out>.partial/checkpoint.pt``; the same command
+goes on from there and ends with the same weights as one that was never stopped (on the same machine and thread count).
 """
 
 import math
@@ -86,15 +86,16 @@ def fit(
         one = rounds[number]
         before = sum(other.epochs for other in rounds[:number])
         cases = inputs + held if one.everything else inputs
-        bright = [pair for pair in cases if pair[0].mean() > 0.5]
-        trainer = _Trainer(recipe, one, cases + bright * (one.bright - 1), model, seed)
+        if one.phantoms:
+            cases = cache_inputs(recipe, draw_cases(recipe, one.phantoms, PHANTOM_SEED))
+        trainer = _Trainer(recipe, one, _repeat_bright(cases, one, recipe.crop), model, seed)
         trainer.start(best, saved if state["epoch"] > before else None)
         while state["epoch"] < before + one.epochs:
             begun, epoch = time.monotonic(), state["epoch"]
             loss = trainer.run_epoch(epoch, progress)
             state["epoch"] += 1
             score = float("nan")
-            if one.everything:
+            if one.everything or one.phantoms:
                 if state["epoch"] == before + one.epochs:
                     best = {name: value.clone() for name, value in trainer.average.items()}
             elif state["epoch"] - before >= VALIDATE_FROM * one.epochs:
@@ -113,11 +114,24 @@ def fit(
                 log.write(line + f"minutes {state['minutes']:.1f}\n")
     record: dict[str, object] = {
         "epochs": total,
-        "best_epoch": state["best_epoch"],
         "minutes": round(state["minutes"], 1),
     }
-    record |= {"validation_dice": round(state["best_dice"], 4), "n_phantoms": n_phantoms}
+    record["n_phantoms"] = n_phantoms
+    if state["best_epoch"]:
+        record |= {"best_epoch": state["best_epoch"], "validation_dice": round(state["best_dice"], 4)}
     return best, record
+
+
+def _repeat_bright(
+    cases: list[tuple[np.ndarray, np.ndarray]], one: Round, crop: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The cases once, and after them those that are mostly bright again, as often as the round says."""
+    bright = [pair for pair in cases if pair[0].mean() > 0.5]
+    more = bright * (one.bright - 1)
+    if one.by_area:
+        for pair in bright:
+            more += [pair] * (round(pair[1].size / crop**2) - one.bright)
+    return cases + more
 
 
 class _Trainer:

@@ -14,12 +14,16 @@ class Round:
         epochs: passes over the training cases.
         learning_rate: its highest value.
         bright: how often pictures that are mostly bright stand in an epoch (the rare kind in microscopy).
+        by_area: they stand there as often as crops fit into them, if that is more.
+        phantoms: train on so many drawn phantoms alone; the round's end is kept.
         everything: train on the validation cases too; nothing is left to choose an epoch by, so its end is kept.
     """
 
     epochs: int
     learning_rate: float = 2e-3
     bright: int = 1
+    by_area: bool = False
+    phantoms: int = 0
     everything: bool = False
 
 
@@ -108,7 +112,11 @@ RECIPES = {
             phantom="microscopy",
             augmentation="microscopy",
             crop=192,
-            rounds=(Round(46, bright=3), Round(12, learning_rate=7e-4, bright=3, everything=True)),
+            rounds=(
+                Round(46, bright=3),
+                Round(20, learning_rate=1.5e-3, bright=3, by_area=True),
+                Round(8, learning_rate=5e-4, bright=3, by_area=True, everything=True),
+            ),
         ),
         Recipe(
             name="ultrasound-nerve",
@@ -116,10 +124,15 @@ RECIPES = {
             purpose="Marks nerves and vessels in ultrasound frames of regional anaesthesia.",
             modality="ultrasound",
             classes=(("background", "#000000"), ("nerve", "#F0E442"), ("vessel", "#D55E00")),
-            data="204 ultrasound frames with nerves and vessels outlined, and drawn phantoms (1 in 10).",
+            data=(
+                "204 ultrasound frames with nerves and vessels outlined, and drawn phantoms (first alone, then 1 in 10)."
+            ),
             licence="CC BY 4.0",
             attribution="tmkand/usgra-seg, dataset of ultrasound-guided regional anaesthesia.",
-            split="By neighbours in number: blocks of consecutive frames, as there are no subject ids.",
+            split=(
+                "By neighbours in number: blocks of consecutive frames, as there are no subject ids. Frames are in no "
+                "order of likeness, so none are dropped beside a block, but those nearly equal to a held-out one are."
+            ),
             limits=(
                 "Few frames of unknown people and devices: expect misses on other scanners and body regions.",
                 "People are not identified in the data: frames of one person may stand on both sides of the split.",
@@ -129,6 +142,7 @@ RECIPES = {
             phantom="ultrasound",
             augmentation="ultrasound",
             crop=192,
+            rounds=(Round(12, phantoms=400), Round(100), Round(60, learning_rate=1e-3, everything=True)),
         ),
         Recipe(
             name="hippocampus",

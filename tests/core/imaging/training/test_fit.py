@@ -11,6 +11,7 @@ from sklearn.metrics import f1_score, jaccard_score
 from core.cli import main
 from core.errors import InputError
 from core.imaging.phantoms import draw_phantom
+from core.imaging.training import fit as fitting
 from core.imaging.training import run as runner
 from core.imaging.training.cases import IGNORE, Split
 from core.imaging.training.evaluate import count_overlap, count_units, dice, iou, summarize
@@ -139,6 +140,30 @@ def test_the_last_round_learns_the_validation_cases_and_keeps_its_end(tmp_path):
     assert any(not torch.equal(without[name], both[name]) for name in first)
     saved = torch.load(tmp_path / "both" / "checkpoint.pt", weights_only=True)
     assert all(torch.equal(saved["average"][name], both[name]) for name in both)
+
+
+def test_a_round_on_phantoms_alone_sees_no_case(tmp_path):
+    torch.set_num_threads(1)
+    drawn = replace(TINY, rounds=(Round(1, learning_rate=1e-2, phantoms=8),))
+    blank = [replace(case, mask=np.zeros_like(case.mask)) for case in small_split().train]
+    first, record = fit(drawn, small_split(), tmp_path / "a", seed=0)
+    second, _ = fit(drawn, Split(blank, blank[:2], blank[:2]), tmp_path / "b", seed=0)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert "validation_dice" not in record  # nothing was chosen
+
+
+def test_bright_pictures_are_repeated():
+    def case(side: int, value: float) -> tuple[np.ndarray, np.ndarray]:
+        return np.full((side, side, 3), value, np.float32), np.zeros((side, side), np.uint8)
+
+    cases = [case(32, 0.9), case(96, 0.8), case(96, 0.1)]
+    for one, expected in (
+        (Round(1), [1, 1, 1]),
+        (Round(1, bright=3), [3, 3, 1]),
+        (Round(1, bright=3, by_area=True), [3, 9, 1]),
+    ):
+        seen = fitting._repeat_bright(cases, one, 32)
+        assert [sum(pair is other for other in seen) for pair in cases] == expected
 
 
 def nuclei_folder(tmp_path):
