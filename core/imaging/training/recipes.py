@@ -125,7 +125,8 @@ RECIPES = {
             modality="ultrasound",
             classes=(("background", "#000000"), ("nerve", "#F0E442"), ("vessel", "#D55E00")),
             data=(
-                "204 ultrasound frames with nerves and vessels outlined, and drawn phantoms (first alone, then 1 in 10)."
+                "204 ultrasound frames with nerves and vessels outlined, and drawn phantoms "
+                "(first alone, then 1 in 10)."
             ),
             licence="CC BY 4.0",
             attribution="tmkand/usgra-seg, dataset of ultrasound-guided regional anaesthesia.",
