@@ -16,7 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder; a stopped run goes on")
     parser.add_argument("--tasks", metavar="A,B", help="tasks (default: all that the dataset has)")
     parser.add_argument(
-        "--shots", metavar="K,K|all|paper", help="shots per class: numbers, all, or paper for the paper's list and all"
+        "--shots",
+        action="append",
+        default=[],
+        metavar="[MODEL=]K,K|all|paper",
+        help="shots per class: numbers, all, or paper for the paper's list and all; repeat with MODEL= for a model "
+        "that has its own, e.g. --shots paper --shots count:gbm=8,all",
     )
     parser.add_argument(
         "--models",
@@ -48,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     from core.ehr.store import open_dataset
     from core.errors import InputError
     from core.progress import terminal_bar
-    from core.risk.fewshot import parse_shots
+    from core.risk.fewshot import parse_shots, parse_shots_by_model
     from core.risk.models import choose_models
     from core.risk.report import write_report
     from core.risk.report_table import groups_text
@@ -58,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
 
     if args.replicates < 20:
         raise InputError(f"{args.replicates} bootstrap replicates are too few", "give 20 or more")
-    shots = parse_shots(args.shots)
+    shots, shots_of = parse_shots_by_model(args.shots)
     dataset = open_dataset(args.dataset)
     tasks = parse_tasks(args.tasks) if args.tasks else parse_tasks(None)
     if not args.tasks:
@@ -66,7 +71,16 @@ def run(args: argparse.Namespace) -> None:
     labels, problems = load_labels(dataset, tasks)
     ablation_shots = tuple(parse_shots(args.ablate_shots))
     features = choose_models(
-        dataset, labels, args.features, args.clmbr, args.models, args.ablate, args.encoder, problems, ablation_shots
+        dataset,
+        labels,
+        args.features,
+        args.clmbr,
+        args.models,
+        args.ablate,
+        args.encoder,
+        problems,
+        ablation_shots,
+        shots_of,
     )
     options = RunOptions(tuple(shots), args.paper_exact, args.replicates, args.seed, args.shots_data)
     with terminal_bar("benchmark", "units") as progress:

@@ -7,11 +7,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
+from core.ehr.lookback import LOOKBACKS
 from core.ehr.markdown import SerializationOptions
 from core.ehr.record import CODE_SECTIONS, MARKDOWN_SECTIONS
 from core.embedding.registry import EncoderSpec, encoder_specs
@@ -20,15 +20,6 @@ from core.progress import Progress
 from core.risk.featuresets import FeatureSet
 from core.risk.records import INSTRUCTIONS, embed_rows, instruction_for, takes_instruction
 
-LOOKBACKS: dict[str, timedelta | None] = {
-    "1h": timedelta(hours=1),
-    "1d": timedelta(days=1),
-    "1w": timedelta(days=7),
-    "1mo": timedelta(days=30),
-    "1y": timedelta(days=365),
-    "3y": timedelta(days=3 * 365),
-    "full": None,
-}
 CONTEXTS = (512, 1024, 2048, 4096, 8192)
 NAMES = ("context", "chunk", "instruction", "sections", "lookback", "strategy", "profile", "encoder")
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from core.ehr.lookback import LOOKBACKS
 from core.ehr.tasks import GROUPS
 from core.risk.fewshot import ALL
 from core.risk.published import published
@@ -32,7 +33,7 @@ FAMILIES = {
 }
 """Display name by ablation, in the order of the page."""
 _VALUES = {
-    "lookback": ("1h", "1d", "1w", "1mo", "1y", "3y", "full"),
+    "lookback": tuple(LOOKBACKS),
     "instruction": ("task", "generic", "empty"),
 }
 _KEY = {(sub.task, sub.paper_name): sub.key for sub in ALL_SUBTASKS}

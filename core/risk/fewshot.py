@@ -49,6 +49,19 @@ def parse_shots(text: str | None) -> list[int]:
     return list(dict.fromkeys(shots))
 
 
+def parse_shots_by_model(texts: Sequence[str]) -> tuple[list[int], dict[str, list[int]]]:
+    """``["paper", "count:gbm=8,all"]`` as the shots of the run and those of single models, for slow ones."""
+    general: list[int] = []
+    of_model: dict[str, list[int]] = {}
+    for text in texts:
+        model, equals, shots = text.rpartition("=")
+        if equals:
+            of_model[model.strip()] = parse_shots(shots)
+        else:
+            general += parse_shots(text)
+    return list(dict.fromkeys(general)) or [ALL], of_model
+
+
 def make_shots(
     target: np.ndarray,
     train: np.ndarray,

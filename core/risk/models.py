@@ -1,6 +1,6 @@
 """Which feature sets a benchmark runs on, from what the command line names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ def choose_models(
     encoder: str | None,
     problems: list[Problem],
     ablation_shots: tuple[int, ...] | None = None,
+    shots: Mapping[str, Sequence[int]] | None = None,
 ) -> list[FeatureSet]:
     """The feature sets to run, in the order in which they are named.
 
@@ -40,6 +41,7 @@ def choose_models(
         encoder: encoder of the ablations.
         problems: what is wrong with a feature file is appended, so that the others still run.
         ablation_shots: values of k that ablations are run with; None for those of the run.
+        shots: values of k of single models, by their names in ``models``.
 
     Raises:
         InputError: an unknown name, or nothing left to run.
@@ -62,10 +64,15 @@ def choose_models(
             known[CLMBR] = found
     wanted = [part.strip() for part in models.split(",") if part.strip()] if models else [*known, COUNT]
     out: list[FeatureSet] = []
+    shots = shots or {}
+    strange = [name for name in shots if name not in wanted]
+    if strange:
+        raise InputError(f"--shots names {strange[0]!r}, which is not run", f"use one of {', '.join(wanted)}")
     for name in wanted:
         if name in failed:
             continue
-        out.append(_one(name, known, dataset, labels))
+        one = _one(name, known, dataset, labels)
+        out.append(replace(one, shots=tuple(shots[name])) if name in shots else one)
     if ablate:
         out += [replace(one, shots=ablation_shots) for one in _ablated(ablate, encoder, dataset, labels)]
     if not out:

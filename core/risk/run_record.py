@@ -16,6 +16,7 @@ from core.embedding.weights import file_sha256
 from core.errors import InputError
 from core.risk.cohort import SPLITS, TaskLabels
 from core.risk.featuresets import FeatureSet
+from core.risk.fewshot import ALL
 from core.risk.heads import write_atomic
 from core.safety import EXPORT_NOTICE
 from core.versions import versions
@@ -94,6 +95,7 @@ def describe_run(
                 "variant": one.variant,
                 "heads": list(one.heads),
                 "dimension": one.dimension,
+                "shots": None if one.shots is None else ["all" if k == ALL else k for k in one.shots],
                 "features": {key: value for key, value in (one.about or {}).items() if key not in _BULKY},
             }
             for one in features
@@ -183,6 +185,8 @@ def _model_words(model: Mapping[str, Any]) -> str:
     words = [f"heads {_plain(model.get('heads'))}", f"{_plain(model.get('dimension'))} features"]
     if isinstance(encoder, Mapping):
         words.append(f"encoder {encoder.get('name')} {encoder.get('revision')}, {encoder.get('max_tokens')} tokens")
+    if model.get("shots"):
+        words.append(f"shots {_plain(model['shots'])}")
     serialization = features.get("serialization")
     if isinstance(serialization, Mapping):
         words.append(f"{serialization.get('profile')} {serialization.get('strategy')}")

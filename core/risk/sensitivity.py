@@ -5,23 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from core.ehr.lookback import LOOKBACK_NAMES, LOOKBACKS
 from core.ehr.markdown import SerializationOptions, serialize
 from core.embedding.cached import embed_texts
 from core.errors import InputError
 from core.risk.heads import Head
 from core.risk.records import feature_identity, instruction_for, options_of, takes_instruction
 from core.risk.score import TaskScore, score_vectors
-
-LOOKBACKS: dict[str, timedelta | None] = {
-    "1 hour": timedelta(hours=1),
-    "1 day": timedelta(days=1),
-    "1 week": timedelta(days=7),
-    "1 month": timedelta(days=30),
-    "1 year": timedelta(days=365),
-    "3 years": timedelta(days=3 * 365),
-    "whole record": None,
-}
-"""The paper's look-back windows."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +58,7 @@ def sensitivity(
         head: of the target.
         cache: an embedding cache.
         options: of the serialisation; the head's by default.
-        lookbacks: windows by name.
+        lookbacks: windows by id.
         free_instruction: the user's own wording, tried too where it is not empty.
         others: other encoders, each with its own head of the same target.
     """
@@ -98,9 +88,9 @@ def sensitivity(
         try:
             shorter = serialize(events, at, dataset.vocabulary, replace(options, lookback=window)).text
             variant = score(shorter, own)
-            out.append(Variant("lookback", name, variant, variant.log_odds - base.log_odds))
+            out.append(Variant("lookback", LOOKBACK_NAMES.get(name, name), variant, variant.log_odds - base.log_odds))
         except InputError as error:
-            out.append(Variant("lookback", name, None, None, error.what))
+            out.append(Variant("lookback", LOOKBACK_NAMES.get(name, name), None, None, error.what))
     for other, other_head in others:
         if other_head.key != head.key:
             raise InputError(f"the head {other_head.key} is of another target", f"give one of {head.key}")

@@ -1,4 +1,8 @@
-"""Performance in subgroups: sex, age band and record length, with small cells suppressed."""
+"""Performance in subgroups: sex, age band and record length, with small cells suppressed.
+
+The cells of an attribute add up to all rows, whose figures are known. A small cell alone would be had by subtraction,
+so the next smallest is suppressed with it, until those suppressed hold enough patients together.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -98,7 +102,8 @@ class SubgroupRow:
     Attributes:
         attribute: one of :data:`ATTRIBUTES`.
         group: value ("female", "60 to 74 years").
-        suppressed: the cell has fewer than :data:`MIN_CELL` patients, so nothing else is given.
+        suppressed: nothing else is given, because the cell has fewer than :data:`MIN_CELL` patients, or so that such
+            a cell cannot be had by subtraction.
         n: rows, None when suppressed.
         patients: patients, None when suppressed.
         positives: None when suppressed.
@@ -144,12 +149,38 @@ def subgroup_table(
     table = []
     for attribute, values in groups.items():
         value_of = np.asarray(values)
-        for group in sorted(set(value_of.tolist()), key=_natural):
-            rows = value_of == group
-            table.append(
-                _cell(attribute, group, target[rows], probability[rows], subject[rows], threshold, replicates)
-            )
+        rows_of = {group: value_of == group for group in sorted(set(value_of.tolist()), key=_natural)}
+        hidden = suppressed_groups({group: set(subject[rows].tolist()) for group, rows in rows_of.items()})
+        for group, rows in rows_of.items():
+            if group in hidden:
+                table.append(SubgroupRow(attribute, group, True))
+            else:
+                table.append(
+                    _cell(attribute, group, target[rows], probability[rows], subject[rows], threshold, replicates)
+                )
     return table
+
+
+def suppressed_groups(patients: Mapping[str, set[int]]) -> set[str]:
+    """Groups of one attribute that must not be shown.
+
+    Args:
+        patients: of each group; a patient may be in several (of another age at another time).
+
+    Returns:
+        Groups with fewer than :data:`MIN_CELL` patients. Where there are any, the smallest others are added until at
+        least two are suppressed and they hold :data:`MIN_CELL` patients together, so that the total minus what is
+        shown gives no small cell away.
+    """
+    by_size = sorted(patients, key=lambda group: (len(patients[group]), group))
+    hidden = [group for group in by_size if len(patients[group]) < MIN_CELL]
+    if not hidden:
+        return set()
+    for group in by_size[len(hidden) :]:
+        if len(hidden) >= 2 and len(set().union(*(patients[name] for name in hidden))) >= MIN_CELL:
+            break
+        hidden.append(group)
+    return set(hidden)
 
 
 def _cell(
@@ -162,8 +193,6 @@ def _cell(
     replicates: int,
 ) -> SubgroupRow:
     patients = len(np.unique(subject))
-    if patients < MIN_CELL:
-        return SubgroupRow(attribute, group, True)
     positives = int(target.sum())
     missed = None
     if threshold is not None and positives >= MIN_EVENTS:

@@ -1,23 +1,14 @@
 """How the record is written: profile, strategy, sections, look-back; kept in the address."""
 
-from datetime import timedelta
-
 import streamlit as st
 
+from core.ehr.lookback import LOOKBACK_NAMES, LOOKBACKS
 from core.ehr.record import CODE_SECTIONS, EVENT_CATEGORIES, MARKDOWN_SECTIONS, SerializationOptions
 from pages.shared import url
 
 PROFILES = {"corrected": "Corrected", "paper": "As in the paper"}
 STRATEGIES = {"markdown": "Markdown", "recent_codes": "Recent codes"}
-LOOKBACKS = {
-    "all": None,
-    "5y": timedelta(days=1826),
-    "1y": timedelta(days=365),
-    "90d": timedelta(days=90),
-    "30d": timedelta(days=30),
-}
 VALUES = {number: number for number in ("0", "1", "3", "5", "10")}
-LOOKBACK_NAMES = {"all": "Whole history", "5y": "5 years", "1y": "1 year", "90d": "90 days", "30d": "30 days"}
 
 
 def choose() -> SerializationOptions:
@@ -41,7 +32,7 @@ def choose() -> SerializationOptions:
             help="Markdown: the structured document. Recent codes: unique codes, newest first, as in the paper's "
             "later version.",
         )
-        lookback = url.choice("Look back", LOOKBACK_NAMES, "all", "lookback")
+        lookback = url.choice("Look back", dict(reversed(LOOKBACK_NAMES.items())), "full", "lookback")
         sections = CODE_SECTIONS if strategy == "recent_codes" else {**MARKDOWN_SECTIONS, **EVENT_CATEGORIES}
         drop = st.multiselect(
             "Leave out",

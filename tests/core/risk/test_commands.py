@@ -122,6 +122,14 @@ def test_shipped_heads_are_whole_and_neither_noise_nor_trivial():
         assert head.card["reproduce"]["command"].endswith("assets/heads/minilm")
 
 
+def test_no_small_subgroup_can_be_had_from_a_shipped_card():
+    for head in load_heads(SHIPPED).values():
+        hidden: dict[str, list[bool]] = {}
+        for group in head.card["subgroups"]:
+            hidden.setdefault(group["attribute"], []).append(group["suppressed"])
+        assert all(sum(flags) != 1 or len(flags) == 1 for flags in hidden.values()), head.key
+
+
 def test_shipped_heads_fit_the_shipped_encoder_and_are_small():
     encoder = load_encoder("minilm")
     from core.ehr.markdown import SerializationOptions

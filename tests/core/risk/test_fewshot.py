@@ -9,6 +9,7 @@ from core.risk.fewshot import (
     PAPER_SHOTS,
     make_shots,
     parse_shots,
+    parse_shots_by_model,
     read_shots_file,
     shots_from_json,
     shots_to_json,
@@ -93,3 +94,11 @@ def test_the_list_of_shots():
     for bad in ("0", "129", "x", "1,,2"):
         with pytest.raises(InputError):
             parse_shots(bad)
+
+
+def test_shots_of_single_models():
+    assert parse_shots_by_model([]) == ([ALL], {})
+    assert parse_shots_by_model(["8,all", "count:gbm=16"]) == ([8, ALL], {"count:gbm": [16]})
+    assert parse_shots_by_model(["a=b=2"]) == ([ALL], {"a=b": [2]})
+    with pytest.raises(InputError, match="number of shots"):
+        parse_shots_by_model(["count=x"])

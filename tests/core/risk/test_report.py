@@ -39,6 +39,8 @@ def test_bad_arguments_exit_with_one_line(dataset_path, tmp_path, capsys):
     base = ["benchmark", str(dataset_path), "--out", str(tmp_path / "out")]
     for extra in (
         ["--models", "nonsense"],
+        ["--models", "count:gbm", "--shots", "minilm=8"],
+        ["--ablate-shots", "nonsense"],
         ["--shots", "1000"],
         ["--tasks", "nonsense"],
         ["--models", "count:nonsense"],

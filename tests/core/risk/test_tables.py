@@ -5,12 +5,14 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from core.errors import InputError, MissingError
 from core.risk.embedding_map import embedding_map, has_umap
 from core.risk.neighbours import NeighbourPool, load_pool, nearest, save_pool
-from core.risk.subgroups import row_attributes, sex_of, subgroup_table
+from core.risk.subgroups import MIN_CELL, row_attributes, sex_of, subgroup_table, suppressed_groups
 from core.risk.subtasks import SUBTASK_BY_KEY
 from core.risk.thresholds import threshold_for_alert_rate, threshold_table
 
@@ -98,13 +100,40 @@ def test_the_pool_survives_the_disk_and_damage_is_named(tmp_path):
 def test_small_cells_are_suppressed_and_others_counted():
     target, probability = cohort(400)
     subject = np.arange(400) // 2
-    groups = {"sex": ["female"] * 200 + ["male"] * 184 + ["unknown"] * 16}
+    groups = {"sex": ["female"] * 200 + ["male"] * 168 + ["other"] * 16 + ["unknown"] * 16}
     rows = {row.group: row for row in subgroup_table(target, probability, subject, groups, threshold=0.5)}
-    assert rows["unknown"].suppressed and rows["unknown"].n is None and rows["unknown"].auroc is None
+    for name in ("other", "unknown"):
+        assert rows[name].suppressed and rows[name].n is None and rows[name].auroc is None
     female = rows["female"]
     assert (female.n, female.patients, female.positives) == (200, 100, target[:200].sum())
     assert female.missed == pytest.approx((probability[:200][target[:200] == 1] < 0.5).mean())
     assert female.auroc.lower <= female.auroc.value <= female.auroc.upper
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
+def test_no_small_cell_can_be_had_by_subtraction(sizes):
+    subject = np.arange(sum(sizes))
+    values = np.repeat([f"{i} g" for i in range(len(sizes))], sizes)
+    target = np.arange(len(subject)) % 2
+    rows = subgroup_table(target, np.full(len(subject), 0.5), subject, {"sex": values.tolist()}, replicates=1)
+    shown = [row for row in rows if not row.suppressed]
+    assert all(row.patients >= MIN_CELL for row in shown)
+    left = len(subject) - sum(row.patients for row in shown)  # what a reader who knows the total can have
+    hidden = len(rows) - len(shown)
+    assert hidden == 0 or hidden == len(rows) or (hidden >= 2 and left >= MIN_CELL)
+    if min(sizes) >= MIN_CELL:
+        assert hidden == 0
+    large = sorted(sizes)[-1]
+    if hidden and large >= MIN_CELL and sum(size < MIN_CELL for size in sizes) == 1 and len(sizes) > 2:
+        assert hidden == 2  # no more than needed
+        second = sorted(size for size in sizes if size >= MIN_CELL)[0]
+        assert left == min(sizes) + second
+
+
+def test_patients_in_two_hidden_cells_count_once():
+    both = {1, 2, 3, 4, 5, 6, 7}
+    assert suppressed_groups({"a": both, "b": both, "c": set(range(30)), "d": set(range(50))}) == {"a", "b", "c"}
+    assert suppressed_groups({"a": both, "b": {8, 9, 10}, "c": set(range(30))}) == {"a", "b"}
 
 
 def test_a_cell_with_few_positives_has_no_metrics():
