@@ -30,15 +30,19 @@ if not list_segmenters():
     )
     st.stop()
 controls, main = st.columns([1, 3.6], gap="medium")
-case = None
+chosen, case, problem = None, None, None
 with controls:
     try:
         chosen = source.choose(list(list_segmenters()))
         case = cases.choose(chosen) if chosen else None
     except ChartlightError as error:
-        errors.show(error)
-        st.stop()
+        problem = error
 with main:
+    if problem:
+        errors.show(problem)
+        if chosen:
+            summary.picture(chosen.image)
+        st.stop()
     if case is None:
         empty.show("No image yet", "Upload one at the left, or choose a drawn sample.", icon="radiology")
         st.stop()

@@ -21,7 +21,6 @@ from core.errors import InputError
 from core.imaging.architectures import first_output
 from core.imaging.baselines import BASELINES, NoisyLinearImputer, constant_baseline
 from core.imaging.cams import METHODS, CamResult
-from core.imaging.folding import folded_model
 from core.imaging.segmenters import Segmenter, class_logits, pixels_of
 from core.progress import Progress, silent
 
@@ -213,7 +212,7 @@ def _measure(
     progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean logit and mean probability over M for each job."""
-    network = folded_model(segmenter)
+    network = segmenter.network
     height, width = perturbation.image.shape[-2:]
     size = max(1, BATCH_PIXELS // (height * width))
     inside = torch.from_numpy(result.mask).to(perturbation.image.device)

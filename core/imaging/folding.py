@@ -1,28 +1,17 @@
-"""A faster copy of a network for many forward passes: batch norms folded into the convolutions before them.
+"""A faster copy of a network: batch norms folded into the convolutions before them.
 
 In evaluation mode a batch norm is a fixed scale and shift per channel, which the convolution can carry. Results
 differ by rounding alone; that is checked on every copy, and one that differs is thrown away.
 """
 
 import copy
-import weakref
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from core.errors import InputError
 from core.imaging.architectures import first_output
-from core.imaging.segmenters import Segmenter
-
-_copies: "weakref.WeakKeyDictionary[Segmenter, nn.Module]" = weakref.WeakKeyDictionary()
-
-
-def folded_model(segmenter: Segmenter) -> nn.Module:
-    """Return a private copy of the segmenter's network with folded batch norms; the same one each time."""
-    with segmenter.lock:
-        if segmenter not in _copies:
-            _copies[segmenter] = fold_batch_norms(segmenter.model, segmenter.preprocessing.channels)
-        return _copies[segmenter]
 
 
 def fold_batch_norms(model: nn.Module, in_channels: int, side: int = 64, tolerance: float = 1e-4) -> nn.Module:
@@ -31,7 +20,12 @@ def fold_batch_norms(model: nn.Module, in_channels: int, side: int = 64, toleran
     Pairs are found by one forward pass: a batch norm whose input is the very tensor that a convolution gave. The
     copy is compared with the network on that input; where they differ by more than ``tolerance`` of the largest
     logit (a convolution whose output is used twice), the plain copy is returned.
+
+    Raises:
+        InputError: the network is in training mode.
     """
+    if model.training:
+        raise InputError("the network is in training mode", "call model.eval() first")
     plain = copy.deepcopy(model).requires_grad_(False)
     side = max(side, 2 * int(getattr(getattr(model, "encoder", None), "output_stride", 32)))
     parameter = next(plain.parameters())

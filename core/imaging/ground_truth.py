@@ -1,13 +1,15 @@
 """Reading a ground truth: a mask image with a class index per pixel."""
 
+from typing import Any
+
 import numpy as np
 
 from core.errors import InputError
 from core.imaging.readers import read_image
 
 
-def read_ground_truth(data: bytes, n_classes: int) -> np.ndarray:
-    """Read a mask image as class indices, uint8 (h, w).
+def read_ground_truth(data: bytes, n_classes: int, **place: Any) -> np.ndarray:
+    """Read a mask image as class indices, uint8 (h, w); of a volume the slice at ``place`` (axis, slice, volume).
 
     Values are class indices. A mask of two values of which one is 0 stands for classes 0 and 1 where the other is
     no class index (255 is common).
@@ -15,7 +17,12 @@ def read_ground_truth(data: bytes, n_classes: int) -> np.ndarray:
     Raises:
         InputError: it has colours, or values that are no class.
     """
-    pixels = read_image(data).pixels
+    picture = read_image(data)
+    if place and picture.available.slices:
+        if picture.available.volumes == 1:  # one truth for all volumes of a series
+            place["volume"] = 0
+        picture = read_image(data, **place)
+    pixels = picture.pixels
     if pixels.ndim == 3:
         if np.ptp(pixels, axis=2).any():
             raise InputError("the ground truth is a colour image", "give a grey mask with class indices")

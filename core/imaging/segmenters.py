@@ -13,6 +13,7 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from core.imaging.architectures import (
     strip_activation,
     unwrap_checkpoint,
 )
+from core.imaging.folding import fold_batch_norms
 from core.imaging.preprocess import Geometry, Preprocessing
 from core.imaging.tiling import Tile, plan_tiles, run_tiled
 from core.settings import PROJECT_ROOT, get_settings
@@ -46,7 +48,7 @@ class Segmenter:
 
     Attributes:
         name: the folder's name.
-        model: the network in evaluation mode with frozen parameters, giving logits (n, C, H, W).
+        model: the network as it was loaded, in evaluation mode, giving logits (n, C, H, W).
         card: the content of card.yaml.
         weights_sha256: hash of the weights file.
         classes: class names by index; a one-channel network has two (1 = its logit, 0 = minus its logit).
@@ -83,6 +85,12 @@ class Segmenter:
         """Where the network's parameters are."""
         return next(self.model.parameters()).device
 
+    @cached_property
+    def network(self) -> nn.Module:
+        """What is run: a frozen copy of ``model`` with its batch norms folded, the same function at less cost."""
+        with self.lock, torch.inference_mode(False):  # or its weights could take no part in a graph
+            return fold_batch_norms(self.model, self.preprocessing.channels)
+
     def tiles(self, grid_size: tuple[int, int]) -> list[Tile]:
         """How a grid of this size (H, W) is cut; one tile unless it is larger than the card's ``tile``."""
         return plan_tiles(*grid_size, self.preprocessing.tile, self.preprocessing.stride)
@@ -96,7 +104,7 @@ class Segmenter:
     def logits(self, tensor: torch.Tensor) -> torch.Tensor:
         """Logits (1, C, H, W) of an input (1, c, H, W), tile by tile where it is large. No gradients."""
         with self.lock, torch.inference_mode():
-            return run_tiled(lambda part: first_output(self.model(part)), tensor, self.tiles(_size(tensor)))
+            return run_tiled(lambda part: first_output(self.network(part)), tensor, self.tiles(_size(tensor)))
 
     def check_class(self, class_index: int) -> None:
         """Raise InputError unless there is a class of this index."""

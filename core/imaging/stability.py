@@ -89,7 +89,7 @@ def stability(
 
     def maps(changed: torch.Tensor, mask: np.ndarray) -> dict[str, np.ndarray]:
         with segmenter.lock:
-            _, found = maps_of_mask(segmenter.model, changed, mask, result.class_index, [layer])
+            _, found = maps_of_mask(segmenter.network, changed, mask, result.class_index, [layer])
         return {method: getattr(found[layer], method) for method in METHODS}
 
     report(0, total, "versions")

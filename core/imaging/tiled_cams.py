@@ -47,10 +47,10 @@ def explain_tiled(
         if not inside.any():
             continue
         top, bottom, left, right = tile.window
-        with segmenter.lock, captured(segmenter.model, layers) as capture:
+        with segmenter.lock, captured(segmenter.network, layers) as capture:
             logits = capture.run(tensor[..., top:bottom, left:right].contiguous())
             capture.inputs.clear()
-            part, gradients, _ = next(capture.gradients(class_logits(logits, class_index)[0], [inside]))
+            part, gradients, _ = capture.gradients(class_logits(logits, class_index)[0], inside)
             score += part
             for name, gradient in zip(layers, gradients, strict=True):
                 activation = capture.activations[name].detach()[0]
@@ -68,7 +68,7 @@ def explain_tiled(
     grad = {name: np.zeros_like(hires[name]) for name in layers}
     for tile in tiles:
         top, bottom, left, right = tile.window
-        with segmenter.lock, captured(segmenter.model, layers) as capture:
+        with segmenter.lock, captured(segmenter.network, layers) as capture:
             capture.run(tensor[..., top:bottom, left:right].contiguous())
             for name in layers:
                 if name not in weights:

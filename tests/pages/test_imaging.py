@@ -13,7 +13,7 @@ from core.imaging import segmenters
 from pages.shared.imaging import results
 from pages.shared.imaging.compare import windows_of
 from pages.shared.imaging.numbers import short
-from pages.shared.imaging.pictures import enlarged
+from pages.shared.imaging.pictures import enlarged, outlined
 from pages.shared.imaging.region import clicked
 from tests.core.imaging.nets import save_folder, small_unet
 from tests.pages.conftest import shown
@@ -115,13 +115,13 @@ def test_every_region_by_numbers(open_imaging, region):
         assert "**1 px" in sound(app)
 
 
-def test_an_empty_region_is_one_sentence(open_imaging):
+def test_an_empty_region_is_one_sentence_beside_the_image(open_imaging):
     app = open_imaging()
-    app.selectbox(key="im-region").set_value("component").run()
-    app.number_input(key="im-x").set_value(0).run()
-    app.number_input(key="im-y").set_value(0).run()
-    text = sound(app)
-    assert "**1 px" in text or "px of" in text or "not in the mask" in text
+    app.selectbox(key="im-region").set_value("box").run()
+    app.number_input(key="im-x0").set_value(0).run()
+    app.number_input(key="im-x1").set_value(0).run()
+    assert "holds no pixel of the image" in sound(app)
+    assert len(app.get("image")) + len(app.get("imgs")) == 1, "the image stays in sight"
 
 
 def test_changing_what_is_shown_never_computes_again(open_imaging, monkeypatch):
@@ -149,7 +149,7 @@ def test_evidence_is_made_on_demand_and_goes_into_the_zip(open_imaging):
     for what in ("deletion", "randomisation", "stability"):
         app.button(key=f"im-do-{what}").click().run()
         sound(app)
-    assert len(app.get("plotly_chart")) == 3
+    assert len(app.get("plotly_chart")) == 2  # curves in one figure, the cascade in another
 
 
 def test_the_export_is_a_zip_with_a_manifest(open_imaging, monkeypatch):
@@ -204,3 +204,20 @@ def test_small_pictures_are_enlarged_with_sharp_cells_and_true_shape():
 def test_numbers_and_windows():
     assert [short(value) for value in (0, 45480.5, 97.76, 1.5, 0.0123)] == ["0", "45,480", "97.8", "1.50", "0.0123"]
     assert windows_of((16, 16)) == [1, 2, 4, 8, 16] and windows_of((1, 1)) == [1] and windows_of((5, 6))[-1] == 6
+
+
+def test_an_outline_is_a_fine_line_on_a_small_image():
+    picture = np.full((10, 12, 3), 99, np.uint8)
+    region = np.zeros((10, 12), bool)
+    region[2:8, 3:9] = True
+    drawn = outlined(picture, region, side=600)
+    assert drawn.shape == enlarged(picture, side=600).shape == (500, 600, 3)
+    changed = (drawn != 99).any(axis=2)
+    assert changed[100, 300] and not changed[250, 300], "the line is at the border, not inside"
+    assert changed.mean() < 0.02, "a line of the enlarged picture, not of the image's cells"
+    np.testing.assert_array_equal(outlined(picture, None, side=600), enlarged(picture, side=600))
+
+
+def test_a_drawn_sample_says_how_well_it_is_segmented(open_imaging):
+    app = open_imaging()
+    assert "Dice of left" in sound(app)

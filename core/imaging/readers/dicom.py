@@ -148,7 +148,7 @@ def _grey(
     if photometric == "MONOCHROME1" or str(view.get("PresentationLUTShape", "")) == "INVERSE":
         display, values = 255 - display, (values.max() + values.min()) - values
         notes.append("Low values are white in this file: turned round for the eye and for the model.")
-    notes.append(f"Shown with {shown}; the model gets the values after the modality transform.")
+    notes.append(f"Shown {shown}; the model gets the values after the modality transform.")
     return np.ascontiguousarray(values, np.float32), np.ascontiguousarray(display), shown
 
 
@@ -166,7 +166,7 @@ def _colour(
     else:
         raise InputError("the DICOM file declares colour but has one sample per pixel", _BROKEN)
     pixels = clean(values, notes)
-    shown = "as stored" if values.dtype == np.uint8 and highest == 255 else f"full range: 0 to {highest}"
+    shown = "as stored" if values.dtype == np.uint8 and highest == 255 else f"in its full range, 0 to {highest}"
     return pixels, scale(pixels, 0, highest), shown
 
 

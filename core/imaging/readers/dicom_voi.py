@@ -64,11 +64,11 @@ def show_grey(values: np.ndarray, view: Dataset, choice: Window) -> tuple[np.nda
         raise InputError(f"there is no window preset {index}", offered)
     preset = presets[index]
     if preset.lut is None:
-        return window(values, preset.centre, preset.width, preset.function), f"the file's window, {preset.name}"
+        return window(values, preset.centre, preset.width, preset.function), f"with the file's window, {preset.name}"
     looked_up = apply_voi(np.rint(values).astype(np.int64), view, preset.lut)
     descriptor = view.VOILUTSequence[preset.lut].LUTDescriptor
     bits = int(descriptor[2]) if 8 <= int(descriptor[2]) <= 16 else 16
-    return scale(looked_up, 0, 2**bits - 1), f"the file's {preset.name}"
+    return scale(looked_up, 0, 2**bits - 1), f"with the file's {preset.name}"
 
 
 def _named(name: str, explanation: object) -> str:

@@ -57,12 +57,12 @@ def show(values: np.ndarray, choice: Window) -> tuple[np.ndarray, str]:
     """Apply a choice that needs no preset; returns the display uint8 and a description of what was applied."""
     if isinstance(choice, tuple | list):
         centre, width = (float(value) for value in choice)
-        return window(values, centre, width), f"window centre {centre:g} width {width:g}"
+        return window(values, centre, width), f"with window centre {centre:g} width {width:g}"
     if choice == "full":
         low, high = float(values.min()), float(values.max())
     else:
         low, high = (float(value) for value in np.percentile(values, [0.5, 99.5]))
         if not high > low:
             low, high = float(values.min()), float(values.max())
-    name = "full range" if choice == "full" else "percentiles 0.5 to 99.5"
-    return scale(values, low, high), f"{name}: {low:g} to {high:g}"
+    name = "in its full range" if choice == "full" else "from its 0.5th to its 99.5th percentile"
+    return scale(values, low, high), f"{name}, {low:.4g} to {high:.4g}"

@@ -72,7 +72,7 @@ def read_nifti(data: bytes, sha256: str, choices: Choices) -> MedicalImage:
         display, shown = np.ascontiguousarray(picture.astype(np.uint8)), "as stored"
     else:
         display, shown = show(pixels, choices.window)
-    notes.append(f"Shown with {shown}; the model gets the scaled values.")
+    notes.append(f"Shown {shown}; the model gets the scaled values.")
     return MedicalImage(
         pixels=pixels,
         display=display,

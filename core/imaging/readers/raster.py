@@ -61,7 +61,7 @@ def read_raster(data: bytes, sha256: str, found: str, choices: Choices) -> Medic
             raise InputError(f"a {found} file has no window presets", "choose full, percentile or two numbers")
         display, shown = show(pixels, choices.window)
     chosen = {"frame": choices.frame, "window": shown}
-    notes.append(f"Shown with {shown}; the model gets the stored values.")
+    notes.append(f"Shown {shown}; the model gets the stored values.")
     return MedicalImage(pixels, display, sha256, found, None, tuple(notes), chosen, Available(frames=frames))
 
 

@@ -7,12 +7,13 @@ import streamlit as st
 
 from core.imaging.cams import CamResult, explain
 from core.imaging.figures import image_region
-from core.imaging.overlay import color_classes, draw_contour
+from core.imaging.overlay import color_classes
 from core.imaging.regions import Region
-from core.imaging.segmenters import Segmentation, Segmenter, list_segmenters, read_card, segment
-from pages.shared import audit, resources
+from core.imaging.segmenters import Segmentation, Segmenter, segment
+from pages.shared import audit
 from pages.shared.imaging import region as regions
 from pages.shared.imaging import results
+from pages.shared.imaging import segmenter as segmenters
 from pages.shared.imaging.source import Source, require_size
 
 CLASS_COLOURS = np.array([(46, 126, 184), (213, 94, 0), (0, 158, 115), (194, 106, 154), (168, 121, 0)], np.uint8)
@@ -47,7 +48,7 @@ def choose(source: Source) -> Case | None:
         InputError, MissingError: shown by the page.
     """
     require_size(source.image)
-    segmenter = _segmenter(source)
+    segmenter = segmenters.choose(source.image, source.model)
     with_pixels = segmented(source, segmenter)
     names = list(segmenter.classes)
     class_index = st.selectbox(
@@ -83,32 +84,8 @@ def segmented(source: Source, segmenter: Segmenter) -> Segmentation:
 
 
 def mask_picture(case: Case) -> np.ndarray:
-    """The image with the classes in colour and M's outline."""
-    shown = color_classes(case.result.segmentation.mask, CLASS_COLOURS, case.source.image.display)
-    return draw_contour(shown, case.outline)
-
-
-def _segmenter(source: Source) -> Segmenter:
-    folders = list_segmenters()
-    names = list(folders)
-    preferred = names.index(source.model) if source.model in names else 0
-    # a drawing brings its segmenter with it; an upload keeps the one that was chosen
-    name = st.selectbox(
-        "Segmenter",
-        names,
-        index=preferred,
-        format_func=lambda choice: _title(str(folders[choice])),
-        key=f"im-model-{source.model or 'upload'}",
-    )
-    return resources.segmenter(str(folders[name])).value
-
-
-@st.cache_data(show_spinner=False, ttl=60)
-def _title(folder: str) -> str:
-    from pathlib import Path
-
-    path = Path(folder)
-    return str(read_card(path).get("title") or path.name)
+    """The image with the classes in colour."""
+    return color_classes(case.result.segmentation.mask, CLASS_COLOURS, case.source.image.display)
 
 
 def _key(source: Source, segmenter: Segmenter, class_index: int, region: Region) -> tuple:

@@ -28,8 +28,7 @@ def show(case: Case) -> None:
         with left:
             st.markdown("**Segmentation** :small[:gray[M outlined]]")
             region.picture(
-                cases.mask_picture(case),
-                case.source,
+                pictures.outlined(cases.mask_picture(case), case.outline, case.source.image.spacing),
                 case.region.kind,
                 f"The image with the mask of {case.class_name} and the outline of the region",
             )
@@ -48,8 +47,9 @@ def show(case: Case) -> None:
 
 
 def _map(case: Case, item: DisplayedMap, chosen: DisplayOptions, what: str) -> None:
-    picture = overlay(case.source.image.display, item, chosen, case.outline)
-    pictures.show(picture, f"{what} over the image", case.source.image.spacing)
+    picture = overlay(case.source.image.display, item, chosen)
+    outline = case.outline if chosen.contour else None
+    pictures.show(picture, f"{what} over the image", case.source.image.spacing, outline=outline)
     if item.empty:
         st.caption("No positive evidence at this layer: all of the map is cut off by the ReLU. Try Signed.")
 

@@ -3,6 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from plotly.subplots import make_subplots
 
 from core.imaging.baselines import BASELINES
 from core.imaging.cams import METHODS
@@ -25,11 +26,8 @@ def show(case: Case) -> None:
     """Draw the tab: what is measured here is about the maps of the chosen layer."""
     name = options.layer(case)
     _deletion(case, name)
-    sanity, stable = st.columns(2, gap="large")
-    with sanity:
-        _randomisation(case, name)
-    with stable:
-        _stability(case, name)
+    _randomisation(case, name)
+    _stability(case, name)
 
 
 def measured(case: Case, name: str) -> dict[str, dict]:
@@ -84,12 +82,10 @@ def _deletion(case: Case, name: str) -> Faithfulness | None:
             f"Runs {8 * (steps - 1) + 2} changed images through the segmenter. Any other action on the page stops it."
         )
         return None
-    columns = st.columns([2, 2, 1.6], gap="medium")
-    for column, kind in zip(columns[:2], ("deletion", "insertion"), strict=True):
-        with column:
-            _curves(found, kind)
+    _curves(found)
     names = {**METHODS, **CONTROLS}
-    with columns[2]:
+    areas, words = st.columns([1.6, 1], gap="medium")
+    with areas:
         st.dataframe(
             pd.DataFrame(
                 {
@@ -101,6 +97,7 @@ def _deletion(case: Case, name: str) -> Faithfulness | None:
             hide_index=True,
             key="im-areas",
         )
+    with words:
         best = min(("seg_grad", "seg_hires_grad"), key=lambda order: found.curve(order, "deletion").area)
         control = found.curve("mask", "deletion").area
         verdict = "below" if found.curve(best, "deletion").area < control else "not below"
@@ -111,25 +108,30 @@ def _deletion(case: Case, name: str) -> Faithfulness | None:
     return found
 
 
-def _curves(found: Faithfulness, kind: str) -> None:
+def _curves(found: Faithfulness) -> None:
     names = {**METHODS, **CONTROLS}
-    traces = []
-    for order, (colour, dash) in LINES.items():
-        traces.append(
-            go.Scatter(
+    figure = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.05)
+    for column, (kind, axis) in enumerate(
+        (("deletion", "Deleted pixels, %"), ("insertion", "Inserted pixels, %")), start=1
+    ):
+        for order, (colour, dash) in LINES.items():
+            line = go.Scatter(
                 x=[100 * fraction for fraction in found.fractions],
                 y=found.curve(order, kind).probability,
                 name=names[order],
+                legendgroup=order,
+                showlegend=column == 1,
                 mode="lines",
                 line={"color": colour, "dash": dash, "width": 2},
                 hovertemplate="%{x:.0f} %: %{y:.3f}<extra>" + names[order] + "</extra>",
             )
-        )
-    figure = charts.figure(300, *traces, legend=kind == "deletion")
-    figure.update_xaxes(title_text="Deleted pixels, %" if kind == "deletion" else "Inserted pixels, %")
-    figure.update_yaxes(title_text="Mean probability over M", range=[0, 1.02])
+            figure.add_trace(line, row=1, col=column)
+        figure.update_xaxes(title_text=axis, col=column)
+    charts.style(figure, 320, legend=True)
+    figure.update_yaxes(range=[0, 1.02])
+    figure.update_yaxes(title_text="Mean probability over M", col=1)
     charts.show(
-        figure, key=f"im-{kind}", alt=f"{kind.capitalize()} curves of both maps and both controls", mode_bar=False
+        figure, key="im-curves", alt="Deletion and insertion curves of both maps and both controls", mode_bar=False
     )
 
 

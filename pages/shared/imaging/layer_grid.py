@@ -40,8 +40,8 @@ def show(case: Case) -> None:
 def _layer(case: Case, name: str, chosen: DisplayOptions) -> None:
     st.markdown(f"**{options.short(name)}**  \n:small[:gray[{options.place(case, name)}]]")
     for method, item in display_pair(case.result.maps[name], case.result.geometry, chosen).items():
-        picture = overlay(case.source.image.display, item, chosen, case.outline)
-        pictures.show(picture, f"{METHODS[method]} at {name}", case.source.image.spacing, THUMBNAIL)
+        picture = overlay(case.source.image.display, item, chosen)
+        pictures.show(picture, f"{METHODS[method]} at {name}", case.source.image.spacing, THUMBNAIL, case.outline)
         empty = " · nothing positive" if item.empty else f" · largest {short(item.maximum)}"
         st.caption(METHODS[method].removesuffix(" CAM") + empty)
 

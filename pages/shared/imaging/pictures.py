@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from core.imaging.overlay import draw_contour
 from pages.shared.errors import plain
 
 SIDE = 640
@@ -21,17 +22,34 @@ def enlarged(picture: np.ndarray, spacing: tuple[float, float] | None = None, si
     return np.asarray(Image.fromarray(picture).resize(size, method))
 
 
-def show(picture: np.ndarray, alt: str, spacing: tuple[float, float] | None = None, side: int = SIDE) -> None:
-    """Draw a picture as wide as its column."""
-    st.image(enlarged(picture, spacing, side), width="stretch", alt=alt)
+def outlined(
+    picture: np.ndarray, outline: np.ndarray | None, spacing: tuple[float, float] | None = None, side: int = SIDE
+) -> np.ndarray:
+    """Return a picture at ``side`` pixels with the outline of a region (h, w) on it, a fine line at any size."""
+    large = enlarged(picture, spacing, side)
+    if outline is None:
+        return large
+    region = Image.fromarray(outline).resize(large.shape[1::-1], Image.Resampling.NEAREST)
+    return draw_contour(large, np.asarray(region))
+
+
+def show(
+    picture: np.ndarray,
+    alt: str,
+    spacing: tuple[float, float] | None = None,
+    side: int = SIDE,
+    outline: np.ndarray | None = None,
+) -> None:
+    """Draw a picture as wide as its column, with the outline of a region (h, w) if there is one."""
+    st.image(outlined(picture, outline, spacing, side), width="stretch", alt=alt)
 
 
 def colour_bar(stops: list[tuple[float, str]], low: str, high: str, label: str) -> None:
-    """Draw a colour bar as a strip with its two ends named."""
+    """Draw a colour bar as a strip as wide as its column, with its two ends and what it is about below it."""
     bar = np.array([[int(part) for part in colour[4:-1].split(",")] for _, colour in stops], np.uint8)
-    strip = np.asarray(Image.fromarray(bar[None]).resize((960, 12), Image.Resampling.BILINEAR))
-    left, middle, right, words = st.columns([1, 12, 2, 9], gap="xsmall", vertical_alignment="center")
-    left.markdown(f":small[{plain(low)}]", text_alignment="right")
-    middle.image(strip, width="stretch", alt=f"Colour bar from {low} to {high}")
-    right.markdown(f":small[{plain(high)}]")
-    words.markdown(f":small[:gray[{plain(label)}]]")
+    strip = np.asarray(Image.fromarray(bar[None]).resize((960, 10), Image.Resampling.BILINEAR))
+    st.image(strip, width="stretch", alt=f"Colour bar from {low} to {high}")
+    with st.container(horizontal=True, horizontal_alignment="distribute", gap="small", key=f"tight-bar-{label[:8]}"):
+        st.markdown(f":small[{plain(low)}]", width="content")
+        st.markdown(f":small[:gray[{plain(label)}]]", width="content")
+        st.markdown(f":small[{plain(high)}]", width="content")

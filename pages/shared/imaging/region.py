@@ -6,7 +6,6 @@ from scipy import ndimage
 from streamlit_image_coordinates import streamlit_image_coordinates
 
 from core.imaging.regions import MEANING, Region
-from pages.shared.imaging import pictures
 from pages.shared.imaging.source import Source
 
 NAMES = {
@@ -59,13 +58,13 @@ def choose(source: Source, mask: np.ndarray, class_index: int, n_classes: int) -
     return Region(kind, ground_truth=truth if kind.startswith("false_") else None)
 
 
-def picture(shown: np.ndarray, source: Source, kind: str, alt: str) -> None:
-    """Draw the image; for regions with coordinates it takes clicks or drags."""
+def picture(shown: np.ndarray, kind: str, alt: str) -> None:
+    """Draw the image, enlarged; for regions with coordinates it takes clicks or drags."""
     if kind not in (*POINTS, "box"):
-        pictures.show(shown, alt, source.image.spacing)
+        st.image(shown, width="stretch", alt=alt)
         return
     streamlit_image_coordinates(
-        pictures.enlarged(shown, source.image.spacing),
+        shown,
         key=f"im-click-{kind}",
         width="stretch",
         click_and_drag=kind == "box",

@@ -14,6 +14,7 @@ from core.imaging.phantoms import KINDS, draw_phantom
 from core.imaging.readers import MedicalImage, read_image
 from core.settings import get_settings
 from pages.shared import url
+from pages.shared.imaging import segmenter
 
 TYPES = ["png", "jpg", "jpeg", "tif", "tiff", "dcm", "dicom", "ima", "nii", "gz"]
 WINDOWS = {"": "As the file says", "percentile": "0.5th to 99.5th percentile", "full": "Lowest to highest value"}
@@ -40,9 +41,12 @@ class Source:
     truth: np.ndarray | bytes | None = None
 
     def ground_truth(self, n_classes: int) -> np.ndarray | None:
-        """Return the ground truth as class indices."""
+        """Return the ground truth as class indices, of a volume the image's slice."""
         if isinstance(self.truth, bytes):
-            return read_ground_truth(self.truth, n_classes)
+            place = {
+                name: self.image.chosen[name] for name in ("axis", "slice", "volume") if name in self.image.chosen
+            }
+            return read_ground_truth(self.truth, n_classes, **place)
         return self.truth if self.truth is None or int(self.truth.max()) < n_classes else None
 
     def truth_key(self) -> str:
@@ -133,9 +137,10 @@ def _choices(image: MedicalImage) -> dict[str, object]:
         chosen["volume"] = st.slider("Volume", 0, offered.volumes - 1, 0, key="im-volume")
     if offered.slices:
         axes = list(offered.slices)
-        axis = st.segmented_control(
-            "Axis", axes, default=image.chosen.get("axis", axes[-1]), required=True, key="im-axis", width="stretch"
-        )
+        view = segmenter.view(image)
+        start = view if view in axes else image.chosen["axis"]
+        # another segmenter, another axis to begin with
+        axis = st.selectbox("Axis", axes, axes.index(start), format_func=str.capitalize, key=f"im-axis-{view}")
         count = offered.slices[axis]
         chosen["axis"] = axis
         if count > 1:

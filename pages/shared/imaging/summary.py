@@ -1,11 +1,23 @@
 """The strip over the tabs: what the image is, what the segmenter found, what is explained."""
 
+from math import isnan
+
 import streamlit as st
 
+from core.imaging.matching import mismatch
+from core.imaging.readers import MedicalImage
+from core.imaging.training.evaluate import count_overlap, dice
 from pages.shared import layout
 from pages.shared.errors import plain
+from pages.shared.imaging import pictures
 from pages.shared.imaging.case import Case
 from pages.shared.imaging.numbers import short
+
+
+def picture(image: MedicalImage) -> None:
+    """Draw the image alone, for when nothing can be explained."""
+    with st.container(width=520):
+        pictures.show(image.display, "The image as it was read", image.spacing)
 
 
 def show(case: Case) -> None:
@@ -15,7 +27,7 @@ def show(case: Case) -> None:
     areas = result.segmentation.areas(len(case.segmenter.classes))
     total = max(1, sum(areas))
     pairs = [
-        ("Region M", f"{result.n_pixels:,} px of the network's grid"),
+        ("Region M, on the grid", f"{result.n_pixels:,} px"),
         ("Score S", short(result.score)),
         ("Mean logit", f"{result.mean_logit:.2f}"),
         ("Mean probability", f"{result.mean_probability:.3f}"),
@@ -24,12 +36,18 @@ def show(case: Case) -> None:
         (f"Area of {name}", f"{100 * area / total:.1f} %")
         for name, area in list(zip(case.segmenter.classes, areas, strict=True))[1:4]
     ]
+    truth = case.source.ground_truth(len(case.segmenter.classes))
+    if truth is not None and truth.shape == (height, width):
+        counts = count_overlap(result.segmentation.mask, truth, len(case.segmenter.classes))
+        agreement = float(dice(counts)[case.class_index])
+        pairs.append((f"Dice of {case.class_name}", "no such pixel" if isnan(agreement) else f"{agreement:.2f}"))
     layout.facts(pairs, key="imaging")
     mark = ":material/draw:" if case.source.drawn else ":material/image:"
     grid = "{} x {}".format(*result.geometry.grid_size[::-1])
     words = f"{case.source.label} · {width} x {height} px, seen by the segmenter at {grid}"
     if image.spacing:
         words += f" · {image.spacing[0]:.3g} x {image.spacing[1]:.3g} mm a pixel"
-    notes = " ".join((*image.notes, *result.notes, *case.segmenter.notes))
+    misfit = mismatch(image, case.segmenter.card)
+    notes = " ".join((*((misfit,) if misfit else ()), *image.notes, *result.notes, *case.segmenter.notes))
     with st.container(key="tight-image"):
         st.markdown(f":small[:gray[{mark} {plain(words)}.{' ' + plain(notes) if notes else ''}]]")

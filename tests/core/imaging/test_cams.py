@@ -1,6 +1,7 @@
 """Maps against captum and grad-cam, against closed forms, and against everything that could leak."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from core.errors import InputError
 from core.imaging.cams import captured, explain, explain_regions, maps_of_mask, windowed_map
 from core.imaging.preprocess import Geometry
 from core.imaging.regions import Region
-from core.imaging.segmenters import class_mask, wrap_model
+from core.imaging.segmenters import class_mask, segment, wrap_model
 from tests.core.imaging.nets import NATIVE, enliven, picture, small_segmenter, small_unet
 
 ARCHITECTURES = ("Unet", "UnetPlusPlus", "FPN", "DeepLabV3Plus")
@@ -476,6 +477,35 @@ def test_many_regions_equal_one_by_one():
             np.testing.assert_allclose(
                 result.maps[name].seg_hires_grad, alone.maps[name].seg_hires_grad, rtol=1e-5, atol=1e-7
             )
+
+
+def test_regions_on_several_cores_equal_the_serial_result_and_leave_the_number_of_threads():
+    segmenter = small_segmenter()
+    regions = [Region("pixel", point=(9 * i, 5 * i)) for i in range(7)]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        serial = explain_regions(segmenter, picture(), regions, 1)
+        torch.set_num_threads(3)
+        together = explain_regions(segmenter, picture(), regions, 1)
+        other = ThreadPoolExecutor(1).submit(torch.get_num_threads).result()
+        assert (torch.get_num_threads(), other) == (3, 3)
+    finally:
+        torch.set_num_threads(before)
+    for one, many in zip(serial, together, strict=True):
+        assert one.score == pytest.approx(many.score, rel=1e-5)
+        for name in one.maps:
+            for field in ("seg_grad", "seg_hires_grad"):
+                ours, theirs = (getattr(result.maps[name], field) for result in (many, one))
+                np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_an_image_can_be_explained_after_it_was_segmented():
+    """Segmenting runs in inference mode: what it makes on first use must still take part in a graph."""
+    first, second = small_segmenter(), small_segmenter()
+    segment(first, picture())
+    ours, theirs = (explain(segmenter, picture(), Region("image"), 1) for segmenter in (first, second))
+    assert ours.score == theirs.score
 
 
 def test_threads_on_one_model_equal_the_serial_result():

@@ -1,0 +1,51 @@
+"""The choice of segmenter: a drawing brings its own, an upload starts with the one that fits its file."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.imaging.matching import suggest
+from core.imaging.readers import MedicalImage
+from core.imaging.segmenters import Segmenter, list_segmenters, read_card
+from pages.shared import resources
+
+
+def choose(image: MedicalImage, model: str | None) -> Segmenter:
+    """Draw the choice; return the segmenter.
+
+    Args:
+        image: the chosen image.
+        model: the segmenter that a drawing is made for; None for an upload.
+
+    Raises:
+        InputError, MissingError: shown by the page.
+    """
+    folders = list_segmenters()
+    names = list(folders)
+    first = model if model in names else suggest(image, cards())
+    name = st.selectbox(
+        "Segmenter", names, index=names.index(first), format_func=_title, key=_key(model or f"upload-{first}")
+    )
+    return resources.segmenter(str(folders[name])).value
+
+
+def view(image: MedicalImage) -> str | None:
+    """The axis along which the segmenter of an upload reads volumes, before its choice is drawn."""
+    known = cards()
+    first = suggest(image, known)
+    chosen = st.session_state.get(_key(f"upload-{first}"), first)
+    return known.get(chosen, {}).get("view")
+
+
+@st.cache_data(show_spinner=False, ttl=60)
+def cards() -> dict[str, dict]:
+    """Segmenter -> its card."""
+    return {name: read_card(Path(folder)) for name, folder in list_segmenters().items()}
+
+
+def _key(what: str) -> str:
+    return f"im-model-{what}"
+
+
+def _title(name: str) -> str:
+    return str(cards().get(name, {}).get("title") or name)
