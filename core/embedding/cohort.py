@@ -172,8 +172,10 @@ def embed_cohort(
         stats.add(counted)
         done += len(part.rows)
         if progress:
-            speed = (done - resumed) / max(1e-9, time.monotonic() - start)
-            progress(done, len(rows), f"{(len(rows) - done) / speed:,.0f} s left, {stats.saved:.0%} of tokens saved")
+            elapsed = max(1e-9, time.monotonic() - start)
+            left_s = (len(rows) - done) * elapsed / max(1, done - resumed)
+            note = f"{stats.computed / elapsed:,.0f} tokens/s, {left_s:,.0f} s left, {stats.saved:.0%} of tokens saved"
+            progress(done, len(rows), note)
     seconds = time.monotonic() - start
     _finish(dest, plan, parts, dataset, loaded)
     return CohortReport(dest, len(rows), resumed, seconds, stats)

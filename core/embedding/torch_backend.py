@@ -155,6 +155,7 @@ def read_model(spec: EncoderSpec, folder: Path, dtype: torch.dtype, kernels: str
     would be random), has another shape, or belongs to a layer that the configuration does not have.
     """
     logging.disable_progress_bar()
+    logging.set_verbosity_error()  # what it would report of missing tensors is an error below
     try:
         model, loading = AutoModel.from_pretrained(
             folder,

@@ -25,12 +25,22 @@ def empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cohort.write_empty(tmp_path_factory.mktemp("data") / "empty")
 
 
+@pytest.fixture(scope="session")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of exported encoders, one for all tests: an export takes seconds and depends on the weights alone."""
+    return tmp_path_factory.mktemp("onnx")
+
+
 @pytest.fixture
-def settings_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def settings_of(tmp_path: Path, graphs: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that sets CHARTLIGHT_* variables for this test."""
 
     def apply(**values: object) -> None:
-        monkeypatch.setenv("CHARTLIGHT_HOME", str(tmp_path / "home"))
+        home = tmp_path / "home"
+        home.mkdir(exist_ok=True)
+        if not (home / "onnx").exists():
+            (home / "onnx").symlink_to(graphs)
+        monkeypatch.setenv("CHARTLIGHT_HOME", str(home))
         for name, value in values.items():
             monkeypatch.setenv(f"CHARTLIGHT_{name.upper()}", str(value))
         get_settings.cache_clear()

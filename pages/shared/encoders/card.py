@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.embedding.devices import device_of
 from core.embedding.registry import EncoderSpec
+from core.embedding.weights import count_parameters
 from pages.shared import layout, resources
 from pages.shared.encoders.state import EncoderState
 from pages.shared.errors import plain
@@ -30,7 +31,7 @@ def show(state: EncoderState) -> None:
     layout.facts(
         [
             ("Licence", spec.licence),
-            ("Weights in bfloat16", f"{spec.memory_gb:.2g} GB" if spec.parameters else "the server's or unknown"),
+            ("Weights in bfloat16", weights_words(spec)),
             ("Memory", memory_words(state)),
             ("Weights", where(state)),
         ],
@@ -38,6 +39,12 @@ def show(state: EncoderState) -> None:
     )
     _list("Known traps", spec)
     _list("Where this is from", spec)
+
+
+def weights_words(spec: EncoderSpec) -> str:
+    """Size of the weights in bfloat16; of an entry that does not say it, counted in its files."""
+    parameters = spec.parameters or count_parameters(spec)
+    return gigabytes(2 * parameters) if parameters else "the server's" if spec.remote else "unknown"
 
 
 def memory_words(state: EncoderState) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.settings import get_settings
-from pages.shared.encoders.state import EncoderState, states, steps
+from pages.shared.encoders.state import EncoderState, states, steps, stop
 from pages.shared.errors import plain
 
 
@@ -36,6 +36,6 @@ def explain(current: str, dataset: Path, key: str) -> None:
         return
     name = st.selectbox("What would it take for", list(found), key=f"others-{key}", width=360)
     for number, step in enumerate(steps(found[name], dataset), 1):
-        st.markdown(f"{number}. **{plain(step.what)}.** {plain(step.how)}")
+        st.markdown(f"{number}. **{plain(step.what)}{stop(step)}** {plain(step.how)}")
         if step.command:
             st.code(step.command, language="bash", wrap_lines=True)

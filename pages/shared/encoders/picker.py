@@ -76,7 +76,7 @@ def badges(state: EncoderState) -> list[tuple[str, str, str]]:
     elif state.spec.remote:
         here = ("Server configured", "cloud_done", "green")
     else:
-        here = ("Loaded" if state.loaded else "Weights here", "check_circle", "green")
+        here = ("Weights here", "check_circle", "green")
     heads = ("Has heads", "check_circle", "green") if state.heads else ("No heads", "model_training", "orange")
     return [here, heads]
 

@@ -14,7 +14,7 @@ from core.embedding.cached import EmbedStats, embed_texts
 from core.risk.records import instruction_for, record_at
 from core.safety import EXPORT_NOTICE
 from pages.shared import audit, downloads, layout, queue, resources, selection
-from pages.shared.encoders.state import EncoderState, steps
+from pages.shared.encoders.state import EncoderState, steps, stop
 from pages.shared.errors import plain
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def show(state: EncoderState, patient: "Patient") -> bool:
     with st.container(border=True, key="encoder-missing"):
         layout.section(f"{name} gives no scores here yet", "and no other encoder's scores stand in for them")
         for number, step in enumerate(missing, 1):
-            st.markdown(f"{number}. **{plain(step.what)}.** {plain(step.how)}")
+            st.markdown(f"{number}. **{plain(step.what)}{stop(step)}** {plain(step.how)}")
             if step.command:
                 st.code(step.command, language="bash", wrap_lines=True)
     if state.obstacle is None:
@@ -68,9 +68,15 @@ def _without_heads(state: EncoderState, patient: "Patient") -> None:
             task = None
             if state.spec.takes_instruction:
                 task = st.selectbox("Instruction of the task", list(_NAMES), format_func=_NAMES.get, key="embed-task")
-            wanted = st.button("Embed this record", icon=":material/data_array:", key="embed-record")
-        here = (state.spec.name, patient.subject_id, patient.at, task)
-        if wanted:
+            here = (state.spec.name, patient.subject_id, patient.at, task)
+            st.button(
+                "Embed this record",
+                icon=":material/data_array:",
+                key="embed-record",
+                on_click=st.session_state.update,
+                args=({"_embed": here},),
+            )
+        if st.session_state.pop("_embed", None) == here:
             st.session_state["_embedded"] = (here, _embed(state, patient, text, task, options))
         kept = st.session_state.get("_embedded")
         if kept and kept[0] == here:

@@ -92,12 +92,17 @@ def steps(state: EncoderState, dataset: Path) -> list[Step]:
                 f"--encoder {name}",
             ),
             Step(
-                "How good are they?",
-                "The benchmark compares them with counts and with other encoders on held-out patients.",
+                "To see how good they are",
+                "the benchmark compares them with counts and with other encoders on held-out patients.",
                 f"python -m core benchmark {short(dataset)} --features features/{name} --out results/{name}",
             ),
         ]
     return found
+
+
+def stop(step: Step) -> str:
+    """What ends a step's heading: a comma where the explanation goes on in lower case, else a full stop."""
+    return "," if step.how[:1].islower() else "."
 
 
 def sentence(text: str) -> str:

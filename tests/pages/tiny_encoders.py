@@ -1,0 +1,86 @@
+"""A registry of the test's own beside the shipped one: tiny encoders on disk, one with heads of its own."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from core import cli
+from core.ehr.demo import generate_demo
+from core.ehr.store import open_dataset
+from core.settings import PROJECT_ROOT
+from tests.core.embedding.tiny_models import WIDTH, build
+
+TASKS = ("guo_los", "lab_anemia")
+REGISTRY = """
+[tiny]
+title = "Tiny BERT"
+source = "folder:{bert}"
+architecture = "bert"
+dimension = {width}
+pooling = "mean"
+attention = "bidirectional"
+chunking = "structure"
+chunk_tokens = 256
+max_tokens = 1500
+licence = "none"
+traps = ["Random weights: its scores mean nothing."]
+
+[tiny-instructed]
+source = "folder:{qwen3}"
+architecture = "qwen3"
+dimension = {width}
+pooling = "last"
+attention = "causal"
+template = "Instruct: {{instruction}}\\nQuery:\\n{{record}}"
+max_tokens = 400
+licence = "none"
+
+[huge]
+source = "folder:{qwen3}"
+architecture = "qwen3"
+dimension = {width}
+pooling = "last"
+attention = "causal"
+max_tokens = 400
+parameters = 4000000000000
+licence = "none"
+"""
+
+
+@dataclass(frozen=True)
+class TinyEncoders:
+    """Where things are, and a patient with a label of a task that both minilm and tiny score reliably."""
+
+    registry: Path
+    heads: Path
+    only_minilm: Path
+    dataset: Path
+    subject: int
+    at: datetime
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The link to the patient."""
+        return {"subject": str(self.subject), "at": self.at.isoformat()}
+
+
+def write(folder: Path) -> TinyEncoders:
+    """Write everything. The environment must name the registry and a home when this runs (see the fixture)."""
+    registry, dataset = folder / "own.toml", folder / "demo"
+    models = {family: build(family, folder / family) for family in ("bert", "qwen3")}
+    registry.write_text(REGISTRY.format(width=WIDTH, **models))
+    generate_demo(dataset, subjects=300, seed=0)
+    for heads in ("heads", "only-minilm"):
+        (folder / heads).mkdir()
+        (folder / heads / "minilm").symlink_to(PROJECT_ROOT / "assets" / "heads" / "minilm")
+    labels = open_dataset(dataset).labels("lab_anemia").row(0, named=True)
+    return TinyEncoders(
+        registry, folder / "heads", folder / "only-minilm", dataset, labels["subject_id"], labels["prediction_time"]
+    )
+
+
+def train(tiny: TinyEncoders) -> None:
+    """Train heads of ``tiny`` with the command that the page shows."""
+    out = str(tiny.heads / "tiny")
+    line = ["train-heads", out, "--dataset", str(tiny.dataset), "--encoder", "tiny", "--tasks", ",".join(TASKS)]
+    assert cli.main(line) == 0
