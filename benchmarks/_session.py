@@ -19,13 +19,17 @@ _TEXTS = {"markdown": "body", "code": "code_text", "text": "body"}
 
 @dataclass
 class Session:
-    """One session. ``texts`` is what the last run drew; ``widgets`` maps (kind, label) to widget ids."""
+    """One session.
+
+    ``texts`` is what the last run drew, ``widgets`` maps (kind, label) to widget ids, ``runs`` counts the page's runs.
+    """
 
     url: str
     texts: list[str] = field(default_factory=list)
     widgets: dict[tuple[str, str], str] = field(default_factory=dict)
     states: dict[str, WidgetState] = field(default_factory=dict)
     figures: int = 0
+    runs: int = 0
     page: str = ""
     query: str = ""
     socket: Any = None
@@ -75,6 +79,7 @@ class Session:
             elif kind == "page_info_changed":
                 self.query = answer.page_info_changed.query_string
             elif kind == "new_session":
+                self.runs += 1
                 self.texts, self.widgets, self.figures = [], {}, 0
             elif kind == "script_finished" and answer.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
                 return time.perf_counter() - start
