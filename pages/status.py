@@ -42,7 +42,7 @@ def draw(area: str, checks: list[Check]) -> None:
             detail.markdown(plain(check.detail))
             mark, _, command = check.fix.partition("run: ")
             if command and not mark:
-                detail.code(command, language="bash", wrap_lines=True)
+                st.code(command, language="bash", wrap_lines=True)
             elif check.fix:
                 detail.markdown(f":small[:gray[:material/build: {plain(check.fix)}]]")
 

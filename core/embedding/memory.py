@@ -50,7 +50,7 @@ def too_large(spec: EncoderSpec, memory: MemoryCheck, device: str, busy: Sequenc
         busy: encoders that other sessions compute with now.
     """
     free = "" if memory.free is None else f" and {device} has {memory.free / 1e9:.1f} GB free"
-    what = f"{spec.name} needs {memory.needed / 1e9:.1f} GB of memory{free}"
+    what = f"the encoder {spec.name} needs {memory.needed / 1e9:.1f} GB of memory{free}"
     if busy:
         return MissingError(
             f"{what} while other sessions use {', '.join(busy)}", "try again when they are done, or use a smaller one"

@@ -130,7 +130,7 @@ def test_missing_weights_and_too_little_memory_are_said_before_anything_is_loade
     assert any("export CHARTLIGHT_EMBEDDING_URL=" in code.value for code in app.code)
     app.selectbox(key=SELECT).set_value("huge").run()
     sound(app)
-    assert "Huge needs 19200.0 GB of memory and cpu has" in words(app)
+    assert "The encoder huge needs 19200.0 GB of memory and cpu has" in words(app)
     assert any("Does not fit into memory" in badge for badge in badges(app))
     assert not resources.shelf().held()
 

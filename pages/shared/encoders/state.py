@@ -80,7 +80,7 @@ def steps(state: EncoderState, dataset: Path) -> list[Step]:
     obstacle = state.obstacle
     if obstacle is not None:
         command = command_of(obstacle)
-        found.append(Step(sentence(obstacle.what), "" if command else sentence(obstacle.fix), command))
+        found.append(Step(sentence(obstacle.what), "" if command else f"{sentence(obstacle.fix)}.", command))
     if not state.heads:
         found += [
             Step(

@@ -87,6 +87,7 @@ def _encoder(spec: Any) -> Facts:
         ("reading", "How it reads a record", reading),
         ("weights", "Weights", weights),
         ("traps", "Known traps", list(spec.traps)),
+        ("facts", "Where this is from", list(spec.facts)),
         ("licence", "Licence", spec.licence),
         ("url", "Source", spec.url),
         ("not_for", "Not for", "Diagnosis, triage, treatment or any other decision about a person."),

@@ -12,6 +12,8 @@ import pytest
 from core.embedding import shelf as shelf_module
 from core.embedding.encoders import load_encoder
 from core.embedding.memory import MemoryCheck, memory_needed
+from core.embedding.registry import get_spec
+from core.embedding.remote import RemoteEncoder
 from core.embedding.shelf import EncoderShelf
 from core.errors import MissingError
 from tests.core.embedding.tiny_models import tiny_spec
@@ -188,3 +190,16 @@ def test_a_changed_entry_is_loaded_anew(shelf, specs, loads):
 def test_needs_are_measured_against_this_machine(shelf, specs):
     check = shelf.check(specs["one"])
     assert check.needed == memory_needed(specs["one"], "cpu") and check.free > 10**8 and check.fits
+
+
+def test_a_server_takes_no_memory_here_and_puts_nothing_away(shelf, specs, loads, room):
+    """Whatever it is asked to hold, a server's entry needs no room."""
+    room(1, 100)
+    shelf.get("one")
+    specs["server"] = get_spec("openai-compatible")
+    servers = EncoderShelf(lambda spec: RemoteEncoder(spec, "http://127.0.0.1:9", "m"))
+    servers._held = shelf._held
+    held = servers.get("server")
+    assert (held.device, held.precision, held.backend, held.memory) == ("server", "the server's", "server", 0)
+    assert held.tokens == 0 and held.tokens_per_second is None
+    assert alive(loads) == {"one"}

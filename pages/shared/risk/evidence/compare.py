@@ -66,7 +66,7 @@ def figure(pairs: list[tuple[TaskScore, TaskScore]], name: str) -> go.Figure:
     for mine, their in pairs:
         links += [(mine.probability, mine.name), (their.probability, mine.name), (None, None)]
     chart = charts.figure(
-        60 + 24 * len(pairs),
+        84 + 24 * len(pairs),
         go.Scatter(
             x=[x for x, _ in links], y=[y for _, y in links], mode="lines", line={"color": charts.SLATE, "width": 1},
             hoverinfo="skip", showlegend=False,
@@ -76,6 +76,7 @@ def figure(pairs: list[tuple[TaskScore, TaskScore]], name: str) -> go.Figure:
         legend=True,
         dragmode=False,
     )  # fmt: skip
+    chart.update_layout(margin_b=36)  # the axis' numbers
     chart.update_xaxes(range=[-0.02, 1.02], tickformat=".0%", fixedrange=True)
     chart.update_yaxes(autorange="reversed", fixedrange=True, dtick=1)
     return chart
