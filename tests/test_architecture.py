@@ -26,6 +26,7 @@ COMMON = {
     "files",
     "jobs",
     "privacy",
+    "versions",
 }
 
 

@@ -14,6 +14,7 @@ def show(case: Case) -> None:
     """Draw the tab."""
     name = options.layer(case)
     chosen = _options()
+    found = evidence.measured(case, name)  # now: the zip is made outside of the session
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         formats = st.segmented_control(
             "Figure as", ["png", "svg", "pdf"], selection_mode="multi", default=["png"], key="im-figures"
@@ -28,7 +29,7 @@ def show(case: Case) -> None:
                     name,
                     chosen,
                     figures=tuple(formats or ()),
-                    evidence=evidence.measured(case, name),
+                    evidence=found,
                     extra={"drawn_sample": case.source.drawn},
                 )
             ),
