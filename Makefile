@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: run test test-fast check bench demo-heads clean
+.PHONY: run test test-fast check bench demo-heads demo-benchmark clean
 
 run: $(VENV)/.run
 	@if [ -n "$(DATA)" ]; then CHARTLIGHT_DATASETS="$(DATA)" $(BIN)/python -m core serve; else $(BIN)/python -m core serve; fi
@@ -26,6 +26,15 @@ bench: $(VENV)/.dev
 
 demo-heads: $(VENV)/.run
 	$(BIN)/python -m core train-heads assets/heads/minilm
+
+demo-benchmark: $(VENV)/.run
+	$(BIN)/python -m core demo build/demo
+	$(BIN)/python -m core embed build/demo --out build/features
+	$(BIN)/python -m core benchmark build/demo --features build/features --models minilm,count:lr_lbfgs,count:gbm \
+		--shots paper --shots count:gbm=8,32,128,all --ablate context=512,1024,2048,4096 \
+		--ablate lookback=1d,1w,1mo,1y,3y --ablate strategy=recent_codes --ablate profile=paper \
+		--ablate sections=without --out build/run
+	$(BIN)/python assets/benchmark/pack.py build/run
 
 clean:
 	rm -rf $(VENV) .chartlight

@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     job_timeout_s: float = Field(
         120.0, gt=0, description="Seconds after which a waiting or running model job is given up."
     )
+    timings: bool = Field(False, description="Write to the log when the steps of a page's work end, for measuring.")
 
     @field_validator("datasets", mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from pages.shared.benchmark import (
     few_shot,
     overview,
     problems,
+    provenance,
     source,
     subgroups,
     tasks,
@@ -30,10 +31,7 @@ TABS = {
 
 layout.header("Benchmark", "The 15 EHRSHOT tasks: what a run measured, beside what was published, with its version.")
 run = source.choose()
-if run.result is not None:
-    st.caption(source.describe(run))
-    if run.folder == source.DEMO:
-        st.markdown(f":material/science: {source.DEMO_NOTE}")
+provenance.show(run)
 tabs = st.tabs(list(TABS), on_change="rerun", key="benchmark", bind="query-params")
 for tab, draw in zip(tabs, TABS.values(), strict=True):
     if tab.open:

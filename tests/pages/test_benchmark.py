@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import shutil
 import xml.etree.ElementTree as ElementTree
@@ -11,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from core import figures, files
 from core.access import Identity
@@ -18,7 +20,7 @@ from core.ehr.store import open_dataset
 from core.embedding.features import Features
 from core.risk.featuresets import FeatureSet
 from core.risk.neighbours import NeighbourPool, save_pool
-from core.risk.runner import RunOptions, load_labels, run_benchmark
+from core.risk.runner import RunOptions, load_labels, read_predictions, read_result, run_benchmark
 from core.risk.subtasks import ALL_SUBTASKS
 from pages.shared.benchmark import source
 from tests.core.risk.conftest import write_dataset
@@ -87,10 +89,32 @@ def test_the_leak_is_told_wherever_the_first_version_is_shown(open_page, no_demo
 def test_the_shipped_run_says_that_it_is_synthetic(open_page, tab):
     app = open_page(PAGE, query={"benchmark": tab})
     sound(app)
-    assert app.selectbox(key="benchmark-run").value == source.DEMO_NAME
-    assert "synthetic demo cohort" in shown(app) and "not comparable to EHRSHOT" in shown(app)
+    choice = app.selectbox(key="benchmark-run")
+    assert choice.value == source.DEMO_NAME and choice.options[0] == "Demo cohort (synthetic patients)"
+    assert "Synthetic patients." in shown(app) and "not comparable to EHRSHOT" in shown(app)
     assert not any(path.suffix == ".csv" for path in source.DEMO.iterdir())
     assert sum(path.stat().st_size for path in source.DEMO.iterdir()) < 3_000_000
+
+
+def test_the_shipped_run_is_whole_and_its_predictions_are_those_behind_its_results():
+    result, predictions = read_result(source.DEMO), read_predictions(source.DEMO)
+    assert set(result.results.select("model", "head").unique().iter_rows()) == {
+        ("minilm", "lr_lbfgs"), ("count", "lr_lbfgs"), ("count", "gbm"),
+    }  # fmt: skip
+    record = result.record
+    assert record["dataset"]["synthetic"] is True and record["dataset"]["subjects"] == 2000
+    assert not re.search(r"(?:^|[ \"])/\w", json.dumps(record).replace("\\/", "/"))  # no path of a machine
+    auroc = result.results.filter((pl.col("score") == "auroc") & (pl.col("k") == -1) & (pl.col("variant") == ""))
+    for task, sub, model, head, value in auroc.select(
+        "labeling_function", "sub_task", "model", "head", "value"
+    ).iter_rows():
+        rows = predictions.filter(
+            (pl.col("labeling_function") == task) & (pl.col("sub_task") == sub) & (pl.col("model") == model)
+            & (pl.col("head") == head) & (pl.col("k") == -1)
+        )  # fmt: skip
+        assert roc_auc_score(rows["label"], rows["proba"]) == pytest.approx(value, abs=1e-9), (sub, model, head)
+    few = predictions.filter(pl.col("k") != -1).select("model", "head", "k").unique().rows()
+    assert {k for model, head, k in few if model == "minilm"} == {8, 32, 128}
 
 
 @pytest.mark.parametrize("tab", TABS)
@@ -104,6 +128,40 @@ def test_every_tab_opens_with_a_run(open_page, run_folder, cohort, tab):
     app = open_page(PAGE, datasets=cohort, query={"benchmark": tab}, results=run_folder.parent)
     sound(app)
     assert "need a run" not in shown(app)
+
+
+def test_any_run_on_synthetic_patients_says_so_and_tells_how_it_was_made(open_page, run_folder, cohort, tmp_path):
+    made = tmp_path / "results" / "made-up"
+    shutil.copytree(run_folder, made)
+    record = json.loads((made / "run.json").read_text())
+    record["dataset"] |= {"synthetic": True, "name": "<b>made</b>"}
+    record["command"] = "python -m core benchmark made"
+    (made / "run.json").write_text(json.dumps(record))
+    app = open_page(PAGE, datasets=cohort, results=made.parent)
+    sound(app)
+    assert app.selectbox(key="benchmark-run").options[0] == "made-up (synthetic patients)"
+    assert "Synthetic patients." in shown(app) and "not comparable to EHRSHOT" in shown(app)
+    app.session_state["benchmark-made"] = True
+    app.run()
+    assert "python -m core benchmark made" in tables(app) and record["dataset"]["sha256"] in tables(app)
+    assert "not comparable to EHRSHOT" in drawn(app) or any(
+        "not comparable" in caption.value for caption in app.caption
+    )
+
+
+def test_a_run_on_real_patients_has_no_such_label_and_one_without_a_record_says_unknown(
+    open_page, run_folder, cohort, tmp_path
+):
+    app = open_page(PAGE, datasets=cohort, results=run_folder)
+    sound(app)
+    assert "Synthetic patients." not in shown(app) and "Unknown patients." not in shown(app)
+    assert app.selectbox(key="benchmark-run").options[0] == run_folder.name
+    old = tmp_path / "old"
+    shutil.copytree(run_folder, old)
+    (old / "run.json").unlink()
+    app = open_page(PAGE, datasets=cohort, results=old)
+    sound(app)
+    assert "Unknown patients." in shown(app)
 
 
 def test_our_values_stand_beside_the_published_ones(open_page, run_folder, cohort):

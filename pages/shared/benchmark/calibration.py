@@ -19,12 +19,11 @@ def show(run: Run) -> None:
     if run.result is None:
         source.missing("Calibration curves")
         return
-    predictions = run.predictions().filter(pl.col("variant") == "")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-calibration"):
-        task = pick.task(predictions, "calibration")
-        if task is None:
+        picked = pick.predictions(run, "calibration")
+        if picked is None:
             return
-        rows = pick.of_task(predictions, task)
+        task, rows = picked
         ks = shots_of(rows)
         k = st.segmented_control(
             "Training examples a class",

@@ -6,6 +6,14 @@ import streamlit as st
 from core.risk.subtasks import ALL_SUBTASKS
 from pages.shared import empty
 from pages.shared.benchmark import looks
+from pages.shared.benchmark.source import Run
+
+
+def predictions(run: Run, key: str) -> tuple[str, pl.DataFrame] | None:
+    """Draw the choice of a sub-task; return it with the unchanged models' predictions, None where there are none."""
+    rows = run.predictions().filter(pl.col("variant") == "")
+    chosen = task(rows, key)
+    return None if chosen is None else (chosen, of_task(rows, chosen))
 
 
 def task(predictions: pl.DataFrame, key: str) -> str | None:

@@ -9,23 +9,20 @@ import streamlit as st
 from core.errors import InputError
 from core.risk.published import LEADERBOARD, LEAK_NOTE, VERSIONS
 from core.risk.results import COLUMNS
+from core.risk.run_record import PATIENTS_NOTES, is_synthetic, read_record
 from core.risk.runner import BenchmarkResult, read_predictions, read_result
 from core.settings import PROJECT_ROOT, get_settings
 from pages.shared import empty, url
 from pages.shared.errors import plain
 
 DEMO = PROJECT_ROOT / "assets" / "benchmark" / "demo"
-DEMO_NAME = "Demo cohort (synthetic)"
+DEMO_NAME = "Demo cohort"
+SYNTHETIC = "synthetic patients"
 PUBLISHED_ONLY = "Published numbers alone"
 COMMAND = (
     "python -m core embed DATASET --out FEATURES\n"
     "python -m core benchmark DATASET --features FEATURES --out RESULTS --shots all,8,32,128\n"
     "CHARTLIGHT_RESULTS=RESULTS python -m core serve"
-)
-DEMO_NOTE = "This run is on the synthetic demo cohort: it is not comparable to EHRSHOT or to the published figures."
-OTHER_NOTE = (
-    "Published figures are of EHRSHOT's held-out patients. They compare with a run only where the run is on the same "
-    "release, splits and labels."
 )
 _NEEDED = {
     "results": {*COLUMNS, "variant", "n", "n_positive", "chosen"},
@@ -75,6 +72,11 @@ class Run:
         return None if self.result is None else self.result.results
 
     @property
+    def synthetic(self) -> bool | None:
+        """Whether the run's patients are synthetic; None without a run, or where it does not say."""
+        return None if self.result is None else is_synthetic(self.result.record)
+
+    @property
     def footnote(self) -> str:
         """What a figure on paper has to say: the note, and the leak where figures of the first version are shown."""
         return f"{self.note} {LEAK_NOTE}" if "v1/v2" in self.versions else self.note
@@ -120,7 +122,9 @@ def choose() -> Run:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-benchmark-source"):
         wanted = url.read("run")
         place = names.index(wanted) if wanted in names else 0
-        name = st.selectbox("Results", names, place, key="benchmark-run", width=320)
+        name = st.selectbox(
+            "Results", names, place, format_func=lambda name: _label(name, runs), key="benchmark-run", width=320
+        )
         versions = st.pills(
             "Published beside it",
             list(VERSIONS),
@@ -133,9 +137,9 @@ def choose() -> Run:
     url.write(run=None if name == names[0] else name)
     chosen = tuple(version for version in VERSIONS if version in versions)
     if name == PUBLISHED_ONLY:
-        return Run(name, None, None, chosen, OTHER_NOTE)
-    note = DEMO_NOTE if runs[name] == DEMO else OTHER_NOTE
-    return Run(name, runs[name], _load(str(runs[name]), _stamp(runs[name])), chosen, note)
+        return Run(name, None, None, chosen, PATIENTS_NOTES[False])
+    result = _load(str(runs[name]), _stamp(runs[name]))
+    return Run(name, runs[name], result, chosen, PATIENTS_NOTES[is_synthetic(result.record)])
 
 
 def invite() -> None:
@@ -170,12 +174,21 @@ def describe(run: Run) -> str:
     return f"{plain(names)} · {tasks} tasks · up to {n:,} held-out labels a task"
 
 
+def _label(name: str, runs: dict[str, Path]) -> str:
+    """Name of a run in the choice; one on synthetic patients says so before it is chosen."""
+    try:
+        synthetic = name in runs and is_synthetic(read_record(runs[name]))
+    except InputError:  # told once it is chosen
+        synthetic = False
+    return f"{name} ({SYNTHETIC})" if synthetic else name
+
+
 def _finished(folder: Path) -> bool:
     return (folder / "results.parquet").is_file()
 
 
 def _stamp(folder: Path) -> int:
-    return max((path.stat().st_mtime_ns for path in folder.glob("*.parquet")), default=0)
+    return max((path.stat().st_mtime_ns for path in [*folder.glob("*.parquet"), *folder.glob("run.json")]), default=0)
 
 
 @st.cache_resource(show_spinner="Reading the results …", max_entries=8)

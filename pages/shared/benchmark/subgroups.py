@@ -24,12 +24,11 @@ def show(run: Run) -> None:
     if run.result is None:
         source.missing("Subgroups")
         return
-    predictions = run.predictions().filter(pl.col("variant") == "")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-subgroups"):
-        task = pick.task(predictions, "subgroups")
-        if task is None:
+        picked = pick.predictions(run, "subgroups")
+        if picked is None:
             return
-        rows = pick.of_task(predictions, task)
+        task, rows = picked
         rows = mean_replicates(rows.filter(pl.col("k") == shots_of(rows)[-1]))
         models = rows["model"].unique(maintain_order=True).to_list()
         model = st.selectbox("Model", models, key="subgroups-model", width=260)
@@ -60,8 +59,9 @@ def show(run: Run) -> None:
     draw.show(plot(cells, looks.TASK_NAMES.get(task, task), model, run), "subgroups")
     st.dataframe(table(cells), hide_index=True, key="subgroups-table", alt="Metrics of each subgroup")
     st.caption(
-        f"Cells of fewer than {MIN_CELL} patients are suppressed; no AUROC with fewer than {MIN_EVENTS} positives or "
-        f"negatives. Missed: share of positives below the threshold that gives {alerts or 10} alerts per 100 overall "
+        f"Cells of fewer than {MIN_CELL} patients are suppressed, and the next smallest with a single one, so that it "
+        f"cannot be had by subtraction; no AUROC with fewer than {MIN_EVENTS} positives or negatives. Missed: share "
+        f"of positives below the threshold that gives {alerts or 10} alerts per 100 overall "
         f"({100 * threshold:.1f} %). Intervals: 95 %, patient-level bootstrap. A difference between subgroups can "
         "come from how ill they are, how well they are recorded, or the model."
     )
@@ -97,7 +97,7 @@ def plot(cells: list[SubgroupRow], task: str, model: str, run: Run) -> Plot:
     return Plot(
         f"AUROC by subgroup: {task}, {model}",
         f"AUROC of {model} for {task} in {len(known)} of {len(cells)} subgroups by sex, age band and record length; "
-        "the others are too small.",
+        "the others are too small or suppressed.",
         [series],
         x_title="AUROC",
         y_title="subgroup",
@@ -114,11 +114,13 @@ def table(cells: list[SubgroupRow]) -> pd.DataFrame:
             {
                 "By": cell.attribute,
                 "Group": cell.group,
-                "Patients": f"fewer than {MIN_CELL}" if cell.suppressed else f"{cell.patients:,}",
+                "Patients": "suppressed" if cell.suppressed else f"{cell.patients:,}",
                 "Labels": _count(cell.n),
                 "Positives": _count(cell.positives),
                 "AUROC": interval_text(cell.auroc.value, cell.auroc.lower, cell.auroc.upper)
                 if cell.auroc
+                else ""
+                if cell.suppressed
                 else "too few",
                 "AUPRC": _number(cell.auprc),
                 "Brier score": _number(cell.brier),

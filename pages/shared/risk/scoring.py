@@ -12,7 +12,7 @@ from core.risk.heads import Head
 from core.risk.records import options_of, record_at, takes_instruction
 from core.risk.score import TaskScore, score_text
 from core.settings import get_settings
-from pages.shared import audit, queue, resources
+from pages.shared import audit, queue, resources, timing
 from pages.shared.patients.chart import Patient
 
 
@@ -80,7 +80,9 @@ def _scored(
         with shared.use() as encoder:
             if not takes_instruction(encoder):
                 embed_texts(encoder, [text], None, cache, progress)
+                timing.note("embedded")
             scores = score_text(text, at, encoder, _heads, cache, options)
+            timing.note("scored")
             return Scored(text, encoder.count_tokens(text), tuple(scores))
 
     return queue.run("Embedding the record", work)

@@ -82,7 +82,7 @@ def test_trajectory_ends_at_the_time_and_never_passes_it(dataset, encoder, heads
 
 def test_sensitivity_to_lookback_and_instruction(dataset, encoder, heads):
     variants = {(v.kind, v.name): v for v in sensitivity(dataset, 7, AT, encoder, heads["guo_los"])}
-    assert variants["lookback", "whole record"].change == pytest.approx(0, abs=1e-9)
+    assert variants["lookback", "Whole record"].change == pytest.approx(0, abs=1e-9)
     short = replace(SerializationOptions(), lookback=timedelta(days=365))
     text = serialize(dataset.events(7), AT, dataset.vocabulary, short).text
     direct = score_text(text, AT, encoder, one(heads), options=SerializationOptions())[0]
