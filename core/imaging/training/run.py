@@ -7,11 +7,12 @@ from typing import Any
 import torch
 
 from core.errors import InputError
+from core.imaging.segmenters import load_segmenter, segment
 from core.imaging.training.card import make_card
 from core.imaging.training.cases import Case, load_cases, split_cases
-from core.imaging.training.evaluate import Predict, count_units, summarize
+from core.imaging.training.evaluate import count_units, summarize
 from core.imaging.training.fit import draw_cases, fit
-from core.imaging.training.network import build_network, predict, write_folder
+from core.imaging.training.network import write_folder
 from core.imaging.training.recipes import Recipe, get_recipe
 from core.progress import Progress, silent
 
@@ -30,8 +31,8 @@ def train_segmenter(
 ) -> dict[str, Any]:
     """Train on ``data`` and write the segmenter's folder ``out``; returns its card.
 
-    The held-out test cases are read once, at the end, for the card. An interrupted run goes on from
-    ``<out>.partial`` when called again in the same way.
+    The held-out test cases are read once, at the end, for the card, through the same calls as the app. An interrupted
+    run goes on from ``<out>.partial`` when called again in the same way.
 
     Raises:
         InputError: unknown name, wrong data folder, or ``out`` exists and is no segmenter.
@@ -43,10 +44,10 @@ def train_segmenter(
     split = split_cases(name, load_cases(name, data), recipe.fractions, seed)
     work = out.with_name(out.name + ".partial")
     weights, record = fit(recipe, split, work, seed, epochs, progress)
-    model = build_network(recipe).eval()
-    model.load_state_dict(weights)
     sizes = {part: len({case.unit for case in getattr(split, part)}) for part in ("train", "validation", "test")}
-    metrics, phantoms = _measure(lambda pixels: predict(model, recipe.preprocessing, pixels), recipe, split.test)
+    draft = work / recipe.name
+    write_folder(draft, recipe, weights, make_card(recipe, seed, sizes, record, {}, {}))
+    metrics, phantoms = _measure(draft, recipe, split.test)
     card = make_card(recipe, seed, sizes, record, metrics, phantoms)
     write_folder(out, recipe, weights, card)
     shutil.rmtree(work)
@@ -61,20 +62,22 @@ def evaluate_folder(
     Raises:
         InputError: unknown name, wrong data folder, or no segmenter in ``folder``.
     """
-    from core.imaging.segmenters import load_segmenter, segment
-
     recipe = get_recipe(name)
     torch.set_num_threads(threads)
-    segmenter = load_segmenter(folder)
     split = split_cases(name, load_cases(name, data), recipe.fractions, seed)
     progress(0, 0, f"{len(split.test)} cases")
-    metrics, phantoms = _measure(lambda pixels: segment(segmenter, pixels).mask, recipe, split.test)
+    metrics, phantoms = _measure(folder, recipe, split.test)
     return {"held_out": metrics, "drawn_phantoms": phantoms}
 
 
-def _measure(predicted: Predict, recipe: Recipe, test: list[Case]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _measure(folder: Path, recipe: Recipe, test: list[Case]) -> tuple[dict[str, Any], dict[str, Any]]:
+    segmenter = load_segmenter(folder)
     summaries = [
-        summarize(count_units(cases, predicted, len(recipe.classes)), recipe.class_names, unit)
+        summarize(
+            count_units(cases, lambda pixels: segment(segmenter, pixels).mask, len(recipe.classes)),
+            recipe.class_names,
+            unit,
+        )
         for cases, unit in ((test, recipe.unit), (draw_cases(recipe, N_PHANTOMS, TEST_PHANTOM_SEED), "image"))
     ]
     return summaries[0], summaries[1]
