@@ -15,6 +15,7 @@ VERSION = "1.0"
 def make_card(
     recipe: Recipe,
     seed: int,
+    epochs: int | None,
     sizes: dict[str, int],
     training: dict[str, Any],
     metrics: dict[str, Any],
@@ -25,6 +26,7 @@ def make_card(
     Args:
         recipe: what was trained.
         seed: of the split and of the training.
+        epochs: what replaced the recipe's, or None.
         sizes: cases in train, validation and test.
         training: record of the fit.
         metrics: summary on the held-out test cases.
@@ -50,7 +52,7 @@ def make_card(
         "split": {"rule": recipe.split, "seed": seed, **sizes},
         "metrics": {"held_out": metrics, "drawn_phantoms": phantoms},
         "training": {
-            "command": command,
+            "command": command + (f" --epochs {epochs}" if epochs else ""),
             "evaluate_command": command.replace("--out OUT", "--evaluate OUT"),
             "seed": seed,
             **training,

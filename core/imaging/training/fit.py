@@ -57,13 +57,10 @@ def learning_rate(step: int, steps: int, highest: float) -> float:
 
 
 def fit(
-    recipe: Recipe, split: Split, work: Path, seed: int, epochs: int | None = None, progress: Progress = silent
+    recipe: Recipe, split: Split, work: Path, seed: int, progress: Progress = silent
 ) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
-    """Train; return the weights to keep and a record for the card (epochs, best epoch, minutes, validation Dice).
-
-    ``epochs`` replaces the recipe's rounds by one of that length.
-    """
-    rounds = recipe.rounds if epochs is None else (replace(recipe.rounds[0], epochs=epochs),)
+    """Train; return the weights to keep and a record for the card (epochs, best epoch, minutes, validation Dice)."""
+    rounds = recipe.rounds
     work.mkdir(parents=True, exist_ok=True)
     checkpoint = work / "checkpoint.pt"
     torch.manual_seed(seed)

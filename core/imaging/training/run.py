@@ -1,6 +1,7 @@
 """Train a segmenter into a folder, or measure a folder on its held-out cases."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ def train_segmenter(
 ) -> dict[str, Any]:
     """Train on ``data`` and write the segmenter's folder ``out``; returns its card.
 
+    ``epochs`` replaces the recipe's rounds by its first one at that length.
+
     The held-out test cases are read once, at the end, for the card, through the same calls as the app. An interrupted
     run goes on from ``<out>.partial`` when called again in the same way.
 
@@ -38,17 +41,19 @@ def train_segmenter(
         InputError: unknown name, wrong data folder, or ``out`` exists and is no segmenter.
     """
     recipe = get_recipe(name)
+    if epochs:
+        recipe = replace(recipe, rounds=(replace(recipe.rounds[0], epochs=epochs),))
     if out.exists() and not (out / "config.json").is_file():
         raise InputError(f"{out} exists and is no segmenter", "name a new folder for --out")
     torch.set_num_threads(threads)
     split = split_cases(name, load_cases(name, data), recipe.fractions, seed)
     work = out.with_name(out.name + ".partial")
-    weights, record = fit(recipe, split, work, seed, epochs, progress)
+    weights, record = fit(recipe, split, work, seed, progress)
     sizes = {part: len({case.unit for case in getattr(split, part)}) for part in ("train", "validation", "test")}
     draft = work / recipe.name
-    write_folder(draft, recipe, weights, make_card(recipe, seed, sizes, record, {}, {}))
+    write_folder(draft, recipe, weights, make_card(recipe, seed, epochs, sizes, record, {}, {}))
     metrics, phantoms = _measure(draft, recipe, split.test)
-    card = make_card(recipe, seed, sizes, record, metrics, phantoms)
+    card = make_card(recipe, seed, epochs, sizes, record, metrics, phantoms)
     write_folder(out, recipe, weights, card)
     shutil.rmtree(work)
     return card

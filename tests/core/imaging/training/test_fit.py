@@ -188,6 +188,7 @@ def test_the_command_trains_and_measures_again(tmp_path, capsys, monkeypatch):
     printed = json.loads(capsys.readouterr().out)
     card = yaml.safe_load((out / "card.yaml").read_text())
     assert card["metrics"] == printed and card["split"]["test"] == 2 and card["training"]["epochs"] == 1
+    assert len(card["training"]["rounds"]) == 1 and card["training"]["command"].endswith("--seed 0 --epochs 1")
     assert sorted(path.name for path in out.iterdir()) == ["card.yaml", "config.json", "model.safetensors"]
     assert not (tmp_path / "out.partial").exists()
     assert main([*command, "--evaluate", str(out), "--threads", "1"]) == 0
