@@ -10,7 +10,8 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,18 +78,32 @@ class EmbeddingCache:
         if connection is None:
             connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
             try:
-                _prepare(connection)
-            except sqlite3.DatabaseError as error:
+                with self._spoken():
+                    _prepare(connection)
+            except InputError:
                 connection.close()
-                raise InputError(
-                    f"the embedding cache {self.path} cannot be used ({error})", "move it away; a new one is made"
-                ) from error
+                raise
             self._local.connection = connection
         return connection
 
+    @contextmanager
+    def _spoken(self) -> Iterator[None]:
+        """Turn what SQLite raises (a damaged file, a full disk, a lock that is never given) into one sentence."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            full = "full" in str(error)
+            raise InputError(
+                f"the embedding cache {self.path} cannot be used ({error})",
+                "make room on the disk" if full else "move it away; a new one is made",
+            ) from error
+
     def get(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
         """The vectors that are here, by key; each float32 ``(dimension,)``. A damaged one counts as absent."""
-        connection = self._connection()
+        with self._spoken():
+            return self._get(self._connection(), keys)
+
+    def _get(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
         found: dict[bytes, np.ndarray] = {}
         for start in range(0, len(keys), _BATCH):
             part = list(keys[start : start + _BATCH])
@@ -123,7 +138,10 @@ class EmbeddingCache:
                 raise InputError("a vector that is not finite was to be cached", "report this as a defect")
             blob = np.ascontiguousarray(vector, dtype="<f4").tobytes()
             rows.append((key, encoder, now, blob, _digest(blob)))
-        connection = self._connection()
+        with self._spoken():
+            self._write(self._connection(), rows)
+
+    def _write(self, connection: sqlite3.Connection, rows: list[tuple[bytes, str, int, bytes, bytes]]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.executemany(
@@ -132,7 +150,8 @@ class EmbeddingCache:
             self._evict(connection)
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk has rolled back already
+                connection.execute("ROLLBACK")
             raise
 
     def _evict(self, connection: sqlite3.Connection) -> None:
@@ -154,8 +173,11 @@ class EmbeddingCache:
 
     def stats(self) -> CacheStats:
         """What the cache holds."""
-        rows = self._connection().execute("SELECT encoder, count(*) FROM vectors GROUP BY encoder ORDER BY encoder")
-        encoders = dict(rows.fetchall())
+        with self._spoken():
+            rows = self._connection().execute(
+                "SELECT encoder, count(*) FROM vectors GROUP BY encoder ORDER BY encoder"
+            )
+            encoders = dict(rows.fetchall())
         size = sum(
             file.stat().st_size
             for suffix in ("", "-wal")
@@ -166,12 +188,13 @@ class EmbeddingCache:
     def clear(self, encoder: str | None = None) -> int:
         """Remove all vectors, or one encoder's; return how many. The file shrinks."""
         connection = self._connection()
-        if encoder is None:
-            removed = connection.execute("DELETE FROM vectors").rowcount
-        else:
-            removed = connection.execute("DELETE FROM vectors WHERE encoder = ?", [encoder]).rowcount
-        connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._spoken():
+            if encoder is None:
+                removed = connection.execute("DELETE FROM vectors").rowcount
+            else:
+                removed = connection.execute("DELETE FROM vectors WHERE encoder = ?", [encoder]).rowcount
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return removed
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from core.embedding.devices import device_of
 from core.embedding.encoders import load_encoder
-from core.embedding.memory import MemoryCheck, check_memory, memory_needed, too_large
+from core.embedding.memory import MemoryCheck, check_memory, too_large
 from core.embedding.registry import EncoderSpec, get_spec
 from core.errors import MissingError
 from core.settings import get_settings
@@ -151,7 +151,7 @@ class EncoderShelf:
         found = check_memory(spec, device)
         if found.free is None:
             return found
-        return MemoryCheck(found.needed, found.free + sum(memory_needed(h.spec, device) for h in self._idle(device)))
+        return MemoryCheck(found.needed, found.free + sum(held.memory for held in self._idle(device)))
 
     def put_away(self, name: str) -> bool:
         """Drop an encoder; return whether it was here. Its memory comes back when its last user is done."""
@@ -172,6 +172,8 @@ class EncoderShelf:
         if spec.remote:
             return
         device = device_of()
+        if not check_memory(spec, device).fits:
+            _give_back(device)  # what an allocator keeps for later counts as taken
         if self.check(spec).fits:  # else nothing is dropped: it would not help
             for name in [held.spec.name for held in self._idle(device)]:
                 if check_memory(spec, device).fits:

@@ -37,7 +37,11 @@ _FAINT_TEXTS = """() => {
     const box = element.getBoundingClientRect(), style = getComputedStyle(element);
     if (!box.width || !box.height || style.visibility === 'hidden' || style.opacity === '0') continue;
     if (element.closest('label')?.querySelector(':disabled')) continue;
-    const ground = behind(element), ink = over(parse(style.color), ground);
+    let shown = 1;  // what fades a text need not be its colour
+    for (let e = element; e; e = e.parentElement) shown *= parseFloat(getComputedStyle(e).opacity);
+    if (!shown) continue;  // the ends of a slider, until the pointer is on it
+    const [red, green, blue, alpha] = parse(style.color);
+    const ground = behind(element), ink = over([red, green, blue, alpha * shown], ground);
     const [a, b] = [luminance(ink), luminance(ground)].sort((x, y) => y - x);
     const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
     const ratio = (a + 0.05) / (b + 0.05);

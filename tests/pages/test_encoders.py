@@ -158,7 +158,7 @@ def test_another_choice_makes_room_when_memory_is_short(open_with, monkeypatch):
         return MemoryCheck(100, 100 * (room - len(resources.shelf().held())))
 
     monkeypatch.setattr(shelf_module, "check_memory", check)
-    monkeypatch.setattr(shelf_module, "memory_needed", lambda spec, device: 100)
+    monkeypatch.setattr(shelf_module.HeldEncoder, "memory", 100)
     app = open_with()
     sound(app)
     held = resources.encoder("minilm")  # as another session holds it

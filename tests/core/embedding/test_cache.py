@@ -86,6 +86,34 @@ def test_a_file_that_is_no_cache_is_an_error_and_is_left_alone(tmp_path):
     assert path.read_bytes().startswith(b"this is not")
 
 
+def test_a_file_that_is_damaged_inside_is_one_sentence(tmp_path):
+    path = tmp_path / "cache.sqlite"
+    cache = EmbeddingCache(path)
+    cache.put("e", {key(n): vector(n, 384) for n in range(400)})
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    cache.close()
+    data = bytearray(path.read_bytes())
+    data[8192 : len(data) // 2] = os.urandom(len(data) // 2 - 8192)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"cannot be used .*; move it away; a new one is made") as caught:
+        damaged = EmbeddingCache(path)
+        damaged.get([key(n) for n in range(400)])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(cache):
+    cache.put("e", {key(n): vector(n, 384) for n in range(50)})
+    pages = cache._connection().execute("PRAGMA page_count").fetchone()[0]
+    cache._connection().execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(InputError, match=r"cannot be used .*full.*; make room on the disk"):
+        cache.put("e", {key(n): vector(n, 384) for n in range(1000, 1500)})
+    assert len(cache.get([key(n) for n in range(50)])) == 50 and cache.stats().vectors == 50
+    cache._connection().execute("PRAGMA max_page_count = 1000000")
+    cache.put("e", {key(2000): vector(2000, 384)})
+    assert cache.stats().vectors == 51
+
+
 WRITER = """
 import sys, numpy as np
 from pathlib import Path

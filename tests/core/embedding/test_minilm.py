@@ -233,3 +233,18 @@ def test_what_is_missing_is_said_without_reading_anything(own_weights, monkeypat
     assert llama.count("hf download") == 3 and "mntp-supervised" in llama
     server = what_is_missing(get_spec("openai-compatible"))
     assert command_of(server) == "export CHARTLIGHT_EMBEDDING_URL=http://localhost:8000"
+
+
+def test_weights_are_hashed_once_and_again_when_they_have_changed(own_weights, monkeypatch):
+    hashed, real = [], weights_module.file_sha256
+    monkeypatch.setattr(weights_module, "file_sha256", lambda path: hashed.append(path) or real(path))
+    for _ in range(2):
+        find_weights(get_spec("minilm"))
+    assert len(hashed) == 1
+    path = own_weights / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="not the expected file"):
+        find_weights(get_spec("minilm"))
+    assert len(hashed) == 2

@@ -14,7 +14,7 @@ from core.embedding.encoders import load_encoder
 from core.embedding.memory import MemoryCheck, memory_needed
 from core.embedding.registry import get_spec
 from core.embedding.remote import RemoteEncoder
-from core.embedding.shelf import EncoderShelf
+from core.embedding.shelf import EncoderShelf, HeldEncoder
 from core.errors import MissingError
 from tests.core.embedding.tiny_models import tiny_spec
 
@@ -59,7 +59,7 @@ def room(monkeypatch, loads):
             return MemoryCheck(unit, int(total * unit) - taken)
 
         monkeypatch.setattr(shelf_module, "check_memory", free)
-        monkeypatch.setattr(shelf_module, "memory_needed", lambda spec, device: unit)
+        monkeypatch.setattr(HeldEncoder, "memory", unit)
 
     return apply
 
@@ -192,9 +192,9 @@ def test_needs_are_measured_against_this_machine(shelf, specs):
     assert check.needed == memory_needed(specs["one"], "cpu") and check.free > 10**8 and check.fits
 
 
-def test_a_server_takes_no_memory_here_and_puts_nothing_away(shelf, specs, loads, room):
-    """Whatever it is asked to hold, a server's entry needs no room."""
-    room(1, 100)
+def test_a_server_takes_no_memory_here_and_puts_nothing_away(shelf, specs, loads, monkeypatch):
+    monkeypatch.setattr(shelf_module, "check_memory", lambda *_: pytest.fail("asked for memory"))
+    monkeypatch.setattr(shelf, "_make_room", lambda spec: None)
     shelf.get("one")
     specs["server"] = get_spec("openai-compatible")
     servers = EncoderShelf(lambda spec: RemoteEncoder(spec, "http://127.0.0.1:9", "m"))
