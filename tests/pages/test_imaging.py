@@ -2,7 +2,10 @@
 
 import io
 import json
+import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +13,11 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.imaging import segmenters
+from core.imaging.cams import explain
+from core.imaging.readers import read_image
+from core.imaging.regions import Region
+from core.jobs import JobQueue
+from pages.shared.imaging import case as cases
 from pages.shared.imaging import results
 from pages.shared.imaging.compare import windows_of
 from pages.shared.imaging.numbers import short
@@ -221,3 +229,56 @@ def test_an_outline_is_a_fine_line_on_a_small_image():
 def test_a_drawn_sample_says_how_well_it_is_segmented(open_imaging):
     app = open_imaging()
     assert "Dice of left" in sound(app)
+
+
+def counted(monkeypatch, name):
+    """Count the calls of a function that the page's case uses."""
+    original, calls = getattr(cases, name), []
+
+    def count(*arguments, **named):
+        calls.append(arguments)
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(cases, name, count)
+    return calls
+
+
+def test_a_new_image_is_segmented_and_explained_by_one_pass(open_imaging, monkeypatch):
+    explained, segmented = counted(monkeypatch, "explain"), counted(monkeypatch, "segment")
+    app = open_imaging()
+    sound(app)
+    assert (len(explained), len(segmented)) == (1, 0)
+    seed = next(box for box in app.number_input if box.label == "Number")
+    sound(seed.set_value(77).run())
+    assert (len(explained), len(segmented)) == (2, 0)
+    sound(app.selectbox(key="im-region").select("pixel").run())
+    assert (len(explained), len(segmented)) == (3, 0)  # the same image: its segmentation is kept
+    sound(next(box for box in app.number_input if box.label == "Number").set_value(78).run())
+    assert (len(explained), len(segmented)) == (4, 1)  # where the pixel lies follows from the mask
+
+
+def test_the_segmentation_of_an_explanation_is_the_segmentation(models):
+    image = read_image(png(4))
+    segmenter = segmenters.load_segmenter(models / "first")
+    alone, beside = segmenters.segment(segmenter, image), explain(segmenter, image, Region("mask"), 1).segmentation
+    assert np.array_equal(alone.mask, beside.mask)
+    np.testing.assert_allclose(alone.logits, beside.logits, atol=1e-5)
+
+
+def test_two_who_ask_for_the_same_in_line_get_it_computed_once(monkeypatch):
+    line, kept, computed = JobQueue(workers=1), results.Results(), []
+    monkeypatch.setattr(results, "kept", lambda: kept)
+    monkeypatch.setattr(results.queue, "run", lambda name, work: line.submit(work, name).result())
+    gate = threading.Event()
+    ahead = line.submit(lambda progress: gate.wait(20))
+
+    def work(progress):
+        computed.append(1)
+        return object()
+
+    with ThreadPoolExecutor(3) as pool:
+        found = [pool.submit(results.computed, ("maps", "same"), "The same", work) for _ in range(3)]
+        while line.position(ahead) or len(line._waiting) < 3:
+            time.sleep(0.01)
+        gate.set()
+        assert len({id(future.result()) for future in found}) == len(computed) == 1

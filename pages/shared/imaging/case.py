@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from core.errors import InputError
 from core.imaging.cams import CamResult, explain
 from core.imaging.figures import image_region
 from core.imaging.overlay import color_classes
@@ -71,16 +72,36 @@ def choose(source: Source) -> Case | None:
 
 
 def segmented(source: Source, segmenter: Segmenter) -> Segmentation:
-    """Return the image's segmentation, from the kept results or the queue."""
+    """Return the image's segmentation, from the kept results or the queue.
+
+    Where the region that will be explained does not depend on the mask's place, the same forward pass and the same
+    turn in the queue explain it: :func:`choose` then finds the maps among the kept results.
+    """
+    kept, class_index = results.kept(), _class_so_far(segmenter)
+    region = Region(kind) if (kind := regions.kind_so_far()) in ("mask", "image") else None
 
     def work(progress) -> Segmentation:
         progress(0, 1, "")
-        return segment(segmenter, source.image)
+        if region is None:
+            return segment(segmenter, source.image)
+        try:
+            result = explain(segmenter, source.image, region, class_index)
+        except InputError:  # there is nothing of this class: the page says so once it asks for the maps
+            return segment(segmenter, source.image)
+        kept.put(("maps", *_key(source, segmenter, class_index, region)), result)
+        return result.segmentation
 
     key = ("segmentation", source.key, segmenter.name, segmenter.weights_sha256)
     found = results.computed(key, "Segmenting the image", work)
     audit.record("segment", image_sha256=source.image.sha256, model=segmenter.name, page="imaging")
     return found
+
+
+def _class_so_far(segmenter: Segmenter) -> int:
+    """The class that :func:`choose` will show: the session's choice, else the first that is not the background."""
+    last = len(segmenter.classes) - 1
+    chosen = st.session_state.get(f"im-class-{segmenter.name}")
+    return chosen if isinstance(chosen, int) and 0 <= chosen <= last else min(1, last)
 
 
 def mask_picture(case: Case) -> np.ndarray:

@@ -21,6 +21,11 @@ POINTS = ("component", "pixel")
 _SEEN = "_im_click"
 
 
+def kind_so_far() -> str:
+    """The kind that :func:`choose` will show unless the image rules it out."""
+    return st.session_state.get("im-region", "mask")
+
+
 def choose(source: Source, mask: np.ndarray, class_index: int, n_classes: int) -> Region:
     """Draw the region's controls; return the region.
 

@@ -56,8 +56,15 @@ def computed(key: Hashable, name: str, work: Callable[[Progress], T]) -> T:
         name: what the work is, as the user would say it.
         work: makes the result; it runs in another thread and must not call Streamlit.
     """
-    found = kept().get(key)
-    if found is None:
-        found = queue.run(name, work)
-        kept().put(key, found)
-    return found  # type: ignore[return-value]
+    results = kept()
+
+    def work_once(progress: Progress) -> T:
+        """Do the work unless another session had it done while this one stood in line."""
+        found = results.get(key)
+        if found is None:
+            found = work(progress)
+            results.put(key, found)
+        return found  # type: ignore[return-value]
+
+    found = results.get(key)
+    return queue.run(name, work_once) if found is None else found  # type: ignore[return-value]
