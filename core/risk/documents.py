@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.ehr.tasks import GROUPS, TASK_BY_ID
-from core.risk.score import TaskScore
+from core.risk.score import TaskScore, percentile_text
 from core.safety import EXPORT_NOTICE
 
 _STYLE = (
@@ -75,7 +75,7 @@ def _row(score: dict[str, Any]) -> str:
             f"{100 * score['probability']:.1f} %",
             f"{100 * lower:.1f} to {100 * upper:.1f} %",
             f"{100 * score['prevalence']:.1f} %",
-            f"{score['percentile']:.0f}",
+            percentile_text(score["percentile"]),
         ]
     else:
         numbers = ["no reliable estimate", "", f"{100 * score['prevalence']:.1f} %", ""]

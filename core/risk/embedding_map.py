@@ -1,6 +1,7 @@
 """A two-dimensional view of embeddings, as context only: neighbours are found in the full space."""
 
 import importlib.util
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ from scipy.linalg import eigh
 from core.errors import InputError, MissingError
 
 METHODS = ("pca", "umap")
+UMAP_NEIGHBOURS = 15
+_ONE_UMAP = threading.Lock()  # numba's threads may end the process when two threads of it start parallel work
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +66,14 @@ def embedding_map(matrix: np.ndarray, method: str = "pca", seed: int = 0) -> Emb
         return EmbeddingMap(points, "pca", float(values.sum() / total), mean, axes)
     if method == "umap":
         if not has_umap():
-            raise MissingError("umap-learn is not installed", "pip install umap-learn, or use the PCA map")
+            raise MissingError(
+                "umap-learn is not installed", "pip install -r requirements-umap.txt, or use the PCA map"
+            )
         import umap
 
-        points = umap.UMAP(n_components=2, metric="cosine", random_state=seed).fit_transform(matrix)
+        neighbours = min(UMAP_NEIGHBOURS, len(matrix) - 1)
+        mapper = umap.UMAP(n_components=2, n_neighbors=neighbours, metric="cosine", random_state=seed, n_jobs=1)
+        with _ONE_UMAP:
+            points = mapper.fit_transform(matrix)
         return EmbeddingMap(np.asarray(points, np.float32), "umap", None, None, None)
     raise InputError(f"unknown map {method!r}", f"use {' or '.join(METHODS)}")

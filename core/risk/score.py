@@ -202,6 +202,11 @@ def percentile(raw: float, reference: np.ndarray) -> float:
     return float(100 * ((reference < raw32).mean() + 0.5 * (reference == raw32).mean()))
 
 
+def percentile_text(value: float) -> str:
+    """The percentile for reading: whole, and never 0 or 100, which would claim the whole cohort ("<1", ">99")."""
+    return "<1" if value < 1 else ">99" if value >= 99.5 else f"{value:.0f}"
+
+
 def _task_score(head: Head, raw: float, at: datetime) -> TaskScore:
     probability = float(head.calibrator(raw))
     lower, upper = head.calibrator.interval(raw)

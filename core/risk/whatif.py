@@ -17,6 +17,8 @@ from core.risk.records import options_of
 from core.risk.score import TaskScore, score_text
 
 NOTICE = "Simulation: the record was edited. It shows how the model reacts to another text, not what would happen."
+OFFER = "An edit makes a simulation: it shows how the model reacts to another text, not what would happen."
+"""What to say before anything is edited."""
 
 
 @dataclass(frozen=True)

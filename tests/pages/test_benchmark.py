@@ -18,6 +18,7 @@ from core import figures, files
 from core.access import Identity
 from core.ehr.store import open_dataset
 from core.embedding.features import Features
+from core.risk.embedding_map import has_umap
 from core.risk.featuresets import FeatureSet
 from core.risk.neighbours import NeighbourPool, save_pool
 from core.risk.runner import RunOptions, load_labels, read_predictions, read_result, run_benchmark
@@ -321,6 +322,19 @@ def test_the_map_colours_outcomes_and_leaves_unknown_grey(open_page, cohort, hea
     app.selectbox(key="map-colour").set_value("sex").run()
     sound(app)
     assert '"female"' in drawn(app) and '"male"' in drawn(app)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_umap(), reason="umap-learn is not installed (requirements-umap.txt)")
+def test_umap_is_offered_beside_pca_and_drawn(open_page, cohort, heads_folder):
+    app = open_page(PAGE, datasets=cohort, query={"benchmark": "Embedding map"}, heads=heads_folder)
+    method = app.button_group(key="map-method")
+    assert method.value == "pca"
+    before = drawn(app)
+    method.set_value("umap").run()
+    sound(app)
+    assert drawn(app) != before and '"had it"' in drawn(app)
+    assert "of the variance" not in shown(app) and "Distances on a plane mislead" in shown(app)
 
 
 def test_the_map_reads_a_features_folder(open_page, cohort, tmp_path, monkeypatch):

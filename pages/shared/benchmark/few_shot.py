@@ -74,7 +74,7 @@ def plot(rows: pl.DataFrame, place: str, score: str, run: Run) -> Plot:
             series.append(
                 Series(
                     name,
-                    [float(end)],
+                    [end * 1.06 ** (i - (len(models) - 1) / 2)],  # side by side, or intervals hide each other
                     whole["value"].to_list(),
                     whole["lower"].to_list(),
                     whole["upper"].to_list(),

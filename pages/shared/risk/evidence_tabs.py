@@ -7,6 +7,7 @@ import streamlit as st
 from core.ehr.tasks import TASK_BY_ID
 from core.embedding.registry import EncoderSpec
 from core.risk.documents import scores_document, scores_html
+from core.risk.score import percentile_text
 from pages.shared import downloads, layout, selection
 from pages.shared.errors import plain
 from pages.shared.patients.chart import Patient
@@ -43,7 +44,7 @@ def show(patient: Patient, scored: scoring.Scored, names: dict[str, str], encode
                 ("Probability", percent(score.probability)),
                 ("95 % of the calibration", f"{percent(lower)} to {percent(upper)}"),
                 ("Cohort average", percent(score.prevalence)),
-                ("Percentile in the cohort", f"{score.percentile:.0f}"),
+                ("Percentile in the cohort", percentile_text(score.percentile)),
                 ("Held-out cases", f"{score.n:,}, {score.n_positive:,} positive"),
             ],
             key="score",

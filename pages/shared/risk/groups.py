@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from core.risk.score import RARE, TaskScore
+from core.risk.score import RARE, TaskScore, percentile_text
 from pages.shared import charts
 from pages.shared.risk.scoring import key_of
 
@@ -30,8 +30,9 @@ def words(score: TaskScore) -> str:
         n = min(score.n_positive, score.n_train_positive)
         return f"No reliable estimate: {n} positive cases"
     ratio = score.probability / score.prevalence if score.prevalence else float("nan")
-    times = f"{ratio:.1f} × average" if ratio < 9.95 else f"{ratio:.0f} × average"
-    return f"higher than {score.percentile:.0f} % of the cohort · {times}"
+    times = "<0.1" if ratio < 0.05 else f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:.0f}"
+    place = {"<1": "among the lowest 1 %", ">99": "among the highest 1 %"}.get(percentile_text(score.percentile))
+    return f"{place or f'higher than {score.percentile:.0f} %'} of the cohort · {times} × average"
 
 
 def end_of_scale(scores: Sequence[TaskScore]) -> float:

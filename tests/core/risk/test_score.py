@@ -8,7 +8,7 @@ import pytest
 from core.ehr.markdown import SerializationOptions
 from core.errors import InputError
 from core.risk.records import embed_for_tasks, record_at
-from core.risk.score import natural_frequency, percentile, score_subject
+from core.risk.score import natural_frequency, percentile, percentile_text, score_subject
 from core.risk.subtasks import ALL_SUBTASKS
 
 AT = datetime(2022, 9, 1)
@@ -87,6 +87,11 @@ def test_natural_frequencies_keep_a_constant_denominator_per_task(probability, p
 def test_percentile_counts_ties_half():
     assert percentile(1.0, np.array([0, 1, 1, 2], np.float32)) == 50
     assert percentile(5.0, np.array([0, 1], np.float32)) == 100
+
+
+@pytest.mark.parametrize("value,text", [(0, "<1"), (0.99, "<1"), (1, "1"), (50, "50"), (99.49, "99"), (100, ">99")])
+def test_a_percentile_never_claims_the_whole_cohort(value, text):
+    assert percentile_text(value) == text
 
 
 def test_bad_input_is_named(dataset, encoder, heads):

@@ -184,3 +184,22 @@ def test_a_map_says_what_it_lacks():
     if not has_umap():
         with pytest.raises(MissingError, match="umap-learn"):
             embedding_map(np.zeros((5, 4)), "umap")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_umap(), reason="umap-learn is not installed (requirements-umap.txt)")
+def test_umap_keeps_clusters_apart_and_repeats():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(3, 24))
+    member = np.arange(150) % 3
+    matrix = (centres[member] + 0.1 * rng.normal(size=(150, 24))).astype(np.float32)
+    drawn = embedding_map(matrix, "umap")
+    assert drawn.points.shape == (150, 2) and drawn.points.dtype == np.float32 and np.isfinite(drawn.points).all()
+    assert drawn.method == "umap" and drawn.explained is None
+    distance = np.linalg.norm(drawn.points[:, None] - drawn.points[None], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    assert (member[distance.argmin(axis=1)] == member).all()  # everybody's nearest is of the same cluster
+    assert (embedding_map(matrix, "umap").points == drawn.points).all()
+    with pytest.raises(InputError, match="cannot take new points"):
+        drawn.place(matrix[:1])
+    assert embedding_map(matrix[:5], "umap").points.shape == (5, 2)  # fewer records than neighbours

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.ehr.escape import plain_text
 from core.ehr.meds_layout import BIRTH_CODES
-from core.risk.whatif import NOTICE, AddEvent, Edit, RemoveCode, SetValue, WhatIf, what_if
+from core.risk.whatif import NOTICE, OFFER, AddEvent, Edit, RemoveCode, SetValue, WhatIf, what_if
 from pages.shared import audit, empty
 from pages.shared.errors import plain
 from pages.shared.risk.case import Case
@@ -26,11 +26,11 @@ def show(case: Case) -> None:
             "Simulations need the role researcher", "Your role may look, not simulate.", icon="lock", key="what"
         )
         return
-    st.markdown(f":material/experiment: **{NOTICE}**")
     owner = (case.patient.subject_id, case.patient.at)
     if st.session_state.get(_EDITS, (None, []))[0] != owner:
         st.session_state[_EDITS] = (owner, [])
     edits: list[tuple[str, Edit]] = st.session_state[_EDITS][1]
+    st.markdown(f":material/experiment: **{NOTICE if edits else OFFER}**")
     known = case.patient.events.filter(pl.col("time").is_not_null() & (pl.col("time") <= case.patient.at))
     columns = st.columns(3, gap="medium")
     with columns[0]:
