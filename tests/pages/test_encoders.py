@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.ehr.store import open_dataset
 from core.embedding import shelf as shelf_module
+from core.embedding.cache import EmbeddingCache
 from core.embedding.encoders import load_encoder
 from core.embedding.memory import MemoryCheck
 from core.embedding.registry import encoder_specs, get_spec
@@ -109,6 +110,24 @@ def test_an_encoder_without_heads_says_so_and_shows_no_other_ones_scores(open_wi
         app.run()
         sound(app)
         assert "32 numbers, length 1.0000" in words(app) and computed in words(app)
+
+
+def test_an_encoder_with_instructions_reads_the_record_once_a_task_and_not_again_to_score(
+    open_with, settings_of, tiny, tmp_path, monkeypatch
+):
+    files: dict[str, str] = {}
+    monkeypatch.setattr("pages.shared.downloads.button", lambda label, data, *_, **__: files.update({label: data}))
+    heads = tmp_path / "heads"
+    settings_of(encoders=tiny.registry, device="cpu")
+    tiny_encoders.give_heads(tiny, "tiny-instructed", heads)
+    app = open_with(query={"encoder": "tiny-instructed"}, heads=heads)
+    sound(app)
+    page = {score["task"]: score["probability"] for score in json.loads(files["JSON"])["scores"]}
+    encoder, loaded_heads = load_encoder("tiny-instructed"), load_heads(heads / "tiny-instructed")
+    scores = score_subject(open_dataset(tiny.dataset), tiny.subject, tiny.at, encoder, loaded_heads)
+    assert page == pytest.approx({score.task: score.probability for score in scores}, abs=1e-5)
+    assert EmbeddingCache().stats().encoders == {"tiny-instructed": len(tiny_encoders.TASKS)}
+    assert "read 400 of" in words(app)
 
 
 def test_the_commands_shown_are_commands(open_with, tiny):

@@ -1,12 +1,17 @@
 """A registry of the test's own beside the shipped one: tiny encoders on disk, one with heads of its own."""
 
+import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from core import cli
 from core.ehr.demo import generate_demo
+from core.ehr.markdown import SerializationOptions
 from core.ehr.store import open_dataset
+from core.embedding.encoders import load_encoder
+from core.risk.heads import load_heads, save_head
+from core.risk.records import feature_identity
 from core.settings import PROJECT_ROOT
 from tests.core.embedding.tiny_models import WIDTH, build
 
@@ -84,3 +89,11 @@ def train(tiny: TinyEncoders) -> None:
     out = str(tiny.heads / "tiny")
     line = ["train-heads", out, "--dataset", str(tiny.dataset), "--encoder", "tiny", "--tasks", ",".join(TASKS)]
     assert cli.main(line) == 0
+
+
+def give_heads(tiny: TinyEncoders, name: str, folder: Path) -> None:
+    """Write heads for another tiny encoder: those of ``tiny``, said to be made for it. Numbers without a meaning."""
+    identity = feature_identity(load_encoder(name), SerializationOptions())
+    for head in load_heads(tiny.heads / "tiny").values():
+        card = {key: value for key, value in head.card.items() if key != "features"}
+        save_head(dataclasses.replace(head, identity=identity, card=card), folder / name)

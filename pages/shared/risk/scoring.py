@@ -9,7 +9,7 @@ import streamlit as st
 from core.embedding.cached import embed_texts
 from core.embedding.registry import get_spec
 from core.risk.heads import Head
-from core.risk.records import options_of, record_at, takes_instruction
+from core.risk.records import instruction_for, options_of, record_at, takes_instruction
 from core.risk.score import TaskScore, score_text
 from core.settings import get_settings
 from pages.shared import audit, queue, resources, timing
@@ -78,9 +78,12 @@ def _scored(
 
     def work(progress) -> Scored:
         with shared.use() as encoder:
-            if not takes_instruction(encoder):
-                embed_texts(encoder, [text], None, cache, progress)
-                timing.note("embedded")
+            wordings: list[str | None] = [None]
+            if takes_instruction(encoder):  # every task's text in one go: full batches, one progress, one cancel
+                tasks = dict.fromkeys(head.subtask.task for head in _heads.values())
+                wordings = list(dict.fromkeys(instruction_for(task, options.strategy) for task in tasks))
+            embed_texts(encoder, [text] * len(wordings), wordings, cache, progress)
+            timing.note("embedded")
             scores = score_text(text, at, encoder, _heads, cache, options)
             timing.note("scored")
             return Scored(text, encoder.count_tokens(text), tuple(scores))

@@ -320,7 +320,7 @@ def test_weights_of_another_shape_are_one_sentence(family, tiny_folders, tmp_pat
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 96}))
     with pytest.raises(InputError, match=r"weights of .* do not load") as caught:
-        load_encoder(spec=tiny_spec(family, folder, **whole(family)), device="cpu")
+        load(family, folder, **whole(family))
     assert "\n" not in str(caught.value)
 
 
