@@ -42,7 +42,7 @@ def _record(record: dict) -> None:
         row_height=32,
         key="benchmark-record",
         column_config={
-            "What": st.column_config.TextColumn(width="small"),
+            "What": st.column_config.TextColumn(width=210),
             "Value": st.column_config.TextColumn(width="large"),
         },
         alt="Dataset, labels, models, options, versions and command of this run",

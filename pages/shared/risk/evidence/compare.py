@@ -54,7 +54,7 @@ def show(case: Case) -> None:
                 }
             ),
             hide_index=True,
-            height=35 * (len(pairs) + 1) + 3,
+            height="content",
             alt=f"Scores of this patient and of {name}",
         )
 
