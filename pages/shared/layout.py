@@ -23,7 +23,7 @@ def section(title: str, note: str = "") -> None:
 
 
 def facts(pairs: Sequence[tuple[str, str]], key: str = "facts") -> None:
-    """Draw label and value pairs in one row that wraps. Values are data: they are escaped here."""
+    """Draw label and value pairs in one row that wraps. Both may come from data: they are escaped here."""
     with st.container(key=f"facts-{key}", horizontal=True, gap="large"):
         for label, value in pairs:
-            st.markdown(f":gray[:small[{label}]]  \n**{plain(value)}**", width="content")
+            st.markdown(f":gray[:small[{plain(label)}]]  \n**{plain(value)}**", width="content")

@@ -102,3 +102,42 @@ def copy_models(folder: Path, root: Path) -> Path:
 
     path.write_text(yaml.safe_dump(spoil(card)))
     return folder
+
+
+def copy_run(folder: Path, root: Path) -> Path:
+    """Copy the shipped benchmark run and give every text that a run brings along an attack; returns the folder.
+
+    A model's name is what the user of `python -m core benchmark` called its features.
+    """
+    run = folder / short_attack("run")
+    shutil.copytree(root / "assets" / "benchmark" / "demo", run)
+    renamed = {name: f"{name} {attack('model')}" for name in ("count", "minilm")}
+
+    def spoil(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: spoil(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [spoil(item) for item in value]
+        if not isinstance(value, str):
+            return value
+        return renamed.get(value) or (f"{value} {attack('record')}" if " " in value else value)
+
+    record = json.loads((run / "run.json").read_text())
+    record["dataset"]["name"] = attack("dataset")
+    (run / "run.json").write_text(json.dumps(spoil(record)))
+    for name in ("results", "groups", "predictions"):
+        table = pl.read_parquet(run / f"{name}.parquet", glob=False).with_columns(pl.col("model").replace(renamed))
+        if "chosen" in table.columns:
+            table = table.with_columns(pl.concat_str("chosen", pl.lit(f" {attack('chosen')}")).alias("chosen"))
+        table.write_parquet(run / f"{name}.parquet")
+    pairs = pl.read_parquet(run / "differences.parquet", glob=False)
+    for name, other in renamed.items():
+        old = pl.col("a", "b")
+        pairs = pairs.with_columns(
+            pl.when(old.str.starts_with(f"{name} ")).then(old.str.replace(name, other, literal=True)).otherwise(old)
+        )
+    pairs.write_parquet(run / "differences.parquet")
+    problems = pl.read_parquet(run / "problems.parquet", glob=False)
+    row = {name: [attack(name) if kind == pl.String else 1] for name, kind in problems.schema.items()}
+    pl.DataFrame(row, schema=problems.schema).write_parquet(run / "problems.parquet")
+    return folder

@@ -1,5 +1,7 @@
 """Red team: a dataset full of mark-up in a real browser, on every page and tab. Nothing renders or is fetched."""
 
+import ast
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -40,6 +42,18 @@ RENDERED = """() => {
 }"""
 """What of the data has been rendered. An attack that shows as text keeps its syntax in the same text node."""
 
+BENCHMARK_TABS = (
+    "Overview",
+    "Few-shot",
+    "Tasks",
+    "Calibration",
+    "Compare models",
+    "Subgroups",
+    "Ablations",
+    "Problems",
+    "Embedding map",
+)
+
 PAGES = {
     "start": "",
     "patients": "patients",
@@ -47,22 +61,24 @@ PAGES = {
     "patient, lines": f"patients?subject={SUBJECT}&view=lines",
     "patient, raw": f"patients?subject={SUBJECT}&view=raw",
     **{f"risk, {tab}": f"risk?subject={SUBJECT}&evidence={tab}" for tab in EVIDENCE_TABS},
+    **{f"benchmark, {tab}": f"benchmark?benchmark={tab}" for tab in BENCHMARK_TABS},
     "model facts": "model_facts",
     "imaging": "imaging",
     "status": "status",
     "audit": "audit",
 }
-SAYS_IT = {"start", "patient, Record", "patient, lines", "patient, raw"}
+SAYS_IT = {"start", "patient, Record", "patient, lines", "patient, raw", "benchmark, Overview", "benchmark, Problems"}
 """Pages on which the attack must be readable: were it dropped, the test would prove nothing."""
 
 
 @pytest.fixture(scope="module")
 def url(browser: Browser, tmp_path_factory: pytest.TempPathFactory):
-    """The app on the hostile dataset and a hostile model card; audit entries come from the tests before."""
+    """The app on hostile data, model card and benchmark run; audit entries come from the tests before."""
     home = tmp_path_factory.mktemp("hostile")
     data = hostile_cohort.write(home / "data <b>HTMLMARK $x^2$ ![i](www.evil.example)")
     models = hostile_cohort.copy_models(home / "models", ROOT)
-    with running(home, data, CHARTLIGHT_MODELS=str(models)) as address:
+    runs = hostile_cohort.copy_run(home / "runs", ROOT)
+    with running(home, data, CHARTLIGHT_MODELS=str(models), CHARTLIGHT_RESULTS=str(runs)) as address:
         yield address
 
 
@@ -76,6 +92,10 @@ def test_nothing_of_the_data_renders(url: str, page: Page, name: str):
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     go(page, f"{url}/{PAGES[name]}")
+    expect(page.locator(".stMain h1, .stMain h2").first).to_be_visible(timeout=90_000)  # an empty page renders nothing
+    if name in SAYS_IT:
+        expect(page.locator(".stMain")).to_contain_text("REDMARK", timeout=90_000)
+    settle(page)
     expect(page.get_by_text("Something went wrong on our side")).to_have_count(0)
     assert rendered(page) == []
     for plot in page.locator(".stPlotlyChart").all()[:2]:
@@ -83,8 +103,6 @@ def test_nothing_of_the_data_renders(url: str, page: Page, name: str):
     page.mouse.move(640, 500)
     assert rendered(page) == []
     assert dialogs == []
-    if name in SAYS_IT:
-        assert "REDMARK" in page.locator(".stMain").inner_text()
 
 
 @pytest.mark.parametrize("where", ["lists", "hover"])
@@ -116,3 +134,15 @@ def test_the_check_sees_what_renders(page: Page):
     found = " ".join(rendered(page))
     assert all(word in found for word in ("A href", "LaTeX", "BOLDMARK", "IMG src", "onclick"))
     assert "REDMARK" not in found
+
+
+def test_every_tab_of_the_benchmark_is_tried():
+    """The list stands here because importing the page's script would run it."""
+    script = (ROOT / "pages" / "benchmark.py").read_text()
+    tabs = next(node.value for node in ast.parse(script).body if isinstance(node, ast.Assign) and _is_tabs(node))
+    assert isinstance(tabs, ast.Dict)
+    assert tuple(ast.literal_eval(key) for key in tabs.keys if key is not None) == BENCHMARK_TABS
+
+
+def _is_tabs(node: ast.Assign) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == "TABS" for target in node.targets)

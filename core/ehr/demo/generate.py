@@ -114,7 +114,7 @@ def _splits(lives: list[Life]) -> pl.DataFrame:
 
 def _write_labels(folder: Path, lives: list[Life]) -> dict[str, pl.DataFrame]:
     """Labels by the EHRSHOT definitions; laboratory labels only at the few results that each subject keeps."""
-    events = pl.scan_parquet(sorted((folder / "data").glob("*.parquet")))
+    events = pl.scan_parquet(sorted((folder / "data").glob("*.parquet")), glob=False)
     computed = compute_labels(events, [task.id for task in TASKS if task.label_type != "findings"])
     kept = pl.DataFrame(
         [(life.person.id, at) for life in lives for at in life.panel_times],

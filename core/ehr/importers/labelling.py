@@ -27,7 +27,8 @@ def add_labels(
     wanted = [task.id for task in TASKS if task.id not in have]
     if not wanted:
         return {}, {}, []
-    events = pl.scan_parquet(folder / meds.data_subdirectory / "*.parquet")
+    files = sorted((folder / meds.data_subdirectory).glob("*.parquet"))
+    events = pl.scan_parquet(files, glob=False)  # the folder may be called "release [2]"
     vocabulary = load_vocabulary(folder / meds.code_metadata_filepath)
     computed = compute_labels(events, wanted, vocabulary, progress=lambda *step: say(f"labels {step[2]}"))
     write_computed_labels(folder, computed)

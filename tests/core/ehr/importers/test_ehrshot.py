@@ -75,6 +75,15 @@ def test_numbers_and_texts_go_to_their_columns(release, tmp_path):
     assert events["text_value"].to_list()[3:] == [None, "Former smoker, 10 years"]
 
 
+def test_a_folder_may_be_called_what_a_glob_would_read_as_a_pattern(release, tmp_path):
+    plain, odd = (
+        import_ehrshot(release(), tmp_path / "ds"),
+        import_ehrshot(tmp_path / "EHRSHOT_ASSETS", tmp_path / "d [2]*"),
+    )
+    assert (odd.rows_kept, odd.labels) == (plain.rows_kept, plain.labels)
+    assert open_dataset(tmp_path / "d [2]*").tasks() == open_dataset(tmp_path / "ds").tasks()
+
+
 def test_columns_are_found_by_name_and_an_index_column_is_ignored(release, tmp_path):
     rows = [f"{i},measurement,7,{i},LOINC/1,2012-01-01T00:00:00,1.5" for i in range(3)]
     report = import_ehrshot(release(rows, ",omop_table,patient_id,visit_id,code,start,value"), tmp_path / "ds")
