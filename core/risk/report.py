@@ -25,6 +25,7 @@ td{white-space:nowrap}
 th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #e4e8ee}
 th{background:#f3f5f8;text-align:right}td:first-child,th:first-child{text-align:left}
 .notice{border:2px solid #8a5300;background:#fff6e5;padding:.5rem .8rem;font-weight:600}
+.wide{overflow-x:auto}
 .made td,.made th{text-align:left;white-space:normal;vertical-align:top;overflow-wrap:anywhere}
 .few{color:#8a5300}.small{color:#4b5866;font-size:.9rem}svg{max-width:100%;height:auto}
 """
@@ -35,7 +36,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         return "<p class=small>Nothing to show.</p>"
     head = "".join(f"<th scope=col>{escape(str(cell))}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _interval(value: float | None, lower: float | None, upper: float | None) -> str:
