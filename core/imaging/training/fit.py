@@ -30,7 +30,7 @@ PHANTOM_SEED = 10_000  # training phantoms count from here; the samples in asset
 
 
 def draw_cases(recipe: Recipe, n: int, first_seed: int) -> list[Case]:
-    """Draw phantoms as cases, at half their usual size where they are resized anyway."""
+    """Draw phantoms as cases."""
     cases = []
     for seed in range(first_seed, first_seed + n):
         phantom = draw_phantom(recipe.phantom, seed)

@@ -116,6 +116,7 @@ RECIPES = {
                 Round(46, bright=3),
                 Round(20, learning_rate=1.5e-3, bright=3, by_area=True),
                 Round(8, learning_rate=5e-4, bright=3, by_area=True, everything=True),
+                Round(16, learning_rate=1.5e-3, bright=3, by_area=True, everything=True),
             ),
         ),
         Recipe(
