@@ -18,6 +18,8 @@ from playwright.async_api import Browser, Page, expect
 from benchmarks._session import Session
 
 PATIENCE_S = 60
+ACTIONS = 5
+"""Of a round."""
 PICTURES = 100
 """Numbers of drawings that each person has for itself."""
 
@@ -51,7 +53,8 @@ class Round:
         url: of the app.
         order: subject ids as the list has them.
         names: pseudonym by subject id.
-        stop: ``time.monotonic()`` of the end.
+        start: ``time.monotonic()`` from which interactions count; people arrive before, spread over one round.
+        stop: of the end.
         think: mean seconds between two actions of a person; each pause is drawn between half and one and a half.
         tally: where it is counted.
     """
@@ -59,9 +62,21 @@ class Round:
     url: str
     order: list[int]
     names: dict[int, str]
+    start: float
     stop: float
     think: float
     tally: Tally
+
+    def count(self, action: str, began: float, error: str, runs: int | None = None) -> None:
+        """Count an interaction that began at ``began`` and ends now, if people had arrived by then."""
+        if began >= self.start:
+            self.tally.add(action, time.monotonic() - began, error, runs)
+        elif error:
+            self.tally.wrong.append(f"{action}, before the start: {error}")
+
+    async def arrive(self, draw: random.Random) -> None:
+        """Wait for a moment of the round before the start, so that people do not act in step."""
+        await asyncio.sleep(max(0.0, self.start - draw.random() * ACTIONS * self.think - time.monotonic()))
 
     @property
     def over(self) -> bool:
@@ -86,17 +101,17 @@ class Round:
 async def person(now: Round, place: int, people: int) -> None:
     """One protocol session."""
     draw = random.Random(place)
-    await now.pause(draw)
+    await now.arrive(draw)
     async with Session(now.url) as session:
 
         async def act(action: str, work: Awaitable[float], subject: int | None = None, words: str = "") -> None:
-            start, runs, error = time.perf_counter(), session.runs, ""
+            began, runs = time.monotonic(), session.runs
             try:
-                seconds = await work
+                await work
                 error = _wrong(session, now.names, subject, words)
             except Exception as problem:
-                seconds, error = time.perf_counter() - start, f"{type(problem).__name__} {problem}"
-            now.tally.add(f"protocol {action}", seconds, error, session.runs - runs)
+                error = f"{type(problem).__name__} {problem}"
+            now.count(f"protocol {action}", began, error, session.runs - runs)
             await now.pause(draw)
 
         for subject, after, picture in now.cases(place, people, draw):
@@ -120,13 +135,13 @@ def _wrong(session: Session, names: dict[int, str], subject: int | None, words: 
     return "" if title == [f"## {names[subject]}"] else "another session's patient"
 
 
-async def enter(browser: Browser, now: Round, place: int, people: int) -> Page:
+async def enter(browser: Browser, url: str, order: list[int], names: dict[int, str], place: int, people: int) -> Page:
     """Open a browser page by the link of its first patient: what a browser loads once is not an interaction."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     page = await context.new_page()
-    first = now.order[place * (len(now.order) // people)]
-    await page.goto(f"{now.url}/patients?subject={first}")
-    await page.wait_for_selector(_title_of(now.names[first]))
+    first = order[place * (len(order) // people)]
+    await page.goto(f"{url}/patients?subject={first}")
+    await page.wait_for_selector(_title_of(names[first]))
     await _at_rest(page)
     return page
 
@@ -134,10 +149,10 @@ async def enter(browser: Browser, now: Round, place: int, people: int) -> Page:
 async def onlooker(page: Page, now: Round, place: int, people: int) -> None:
     """One browser page that clicks its way through the same round, from one patient of the list to the next."""
     draw = random.Random(place)
-    await now.pause(draw)
+    await now.arrive(draw)
 
     async def act(action: str, work: Awaitable[None], sign: str, subject: int | None = None) -> None:
-        start, error = time.perf_counter(), ""
+        began, error = time.monotonic(), ""
         try:
             await work
             await expect(page.locator(sign).first).to_be_visible(timeout=1000 * PATIENCE_S)
@@ -148,7 +163,7 @@ async def onlooker(page: Page, now: Round, place: int, people: int) -> None:
                 error = "an error card"
         except Exception as problem:
             error = type(problem).__name__
-        now.tally.add(f"browser {action}", time.perf_counter() - start, error)
+        now.count(f"browser {action}", began, error)
         await now.pause(draw)
 
     async def number(picture: int) -> None:

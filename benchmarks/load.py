@@ -5,9 +5,10 @@
 What each person does stands in ``_people.py``: every patient is scored for the first time, every picture is a new
 one, and after each action everybody checks that what it sees is its own. The claim is the 95th percentile over all
 interactions, of sessions and browsers alike, from the action to the end of the page's run. Warm-up: one session opens
-each page once, so that the process has loaded its libraries and models, and the browsers load the app; nobody's
-patient or picture is among it. Memory is the app's resident memory after the first quarter of the time against its
-end. Browsers and this script run on the same cores: what app, browsers and script take of them is printed.
+each page once, so that the process has loaded its libraries and models, the browsers load the app, and people arrive
+within the time of one round, so that they do not act in step; then the given time begins. Memory is the app's resident
+memory after the first quarter of the time against its end. Browsers and this script run on the same cores: what app,
+browsers and script take of them is printed.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import psutil
 from playwright.async_api import async_playwright
 
 from benchmarks._common import report
-from benchmarks._people import PICTURES, Round, Tally, enter, onlooker, person
+from benchmarks._people import ACTIONS, PICTURES, Round, Tally, enter, onlooker, person
 from benchmarks._session import Session
 from core.ehr.demo import generate_demo
 from core.ehr.store import open_dataset
@@ -58,8 +59,9 @@ class Meter:
             }
         )
 
-    async def watch(self, stop: float) -> None:
-        """Sample until ``stop``."""
+    async def watch(self, start: float, stop: float) -> None:
+        """Sample from ``start`` until ``stop``."""
+        await asyncio.sleep(max(0.0, start - time.monotonic()))
         while time.monotonic() < stop:
             self.read()
             await asyncio.sleep(2)
@@ -108,12 +110,14 @@ async def run(url: str, app: psutil.Process, arguments: argparse.Namespace, orde
     await warm_up(url, order[-2:])
     async with async_playwright() as engine:
         browser = await engine.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        round_ = Round(url, order, names, time.monotonic() + arguments.seconds, arguments.think, tally)
-        pages = [await enter(browser, round_, arguments.sessions + n, people) for n in range(arguments.browsers)]
-        round_ = Round(url, order, names, time.monotonic() + arguments.seconds, arguments.think, tally)
+        pages = [
+            await enter(browser, url, order, names, arguments.sessions + n, people) for n in range(arguments.browsers)
+        ]
+        start = time.monotonic() + ACTIONS * arguments.think
+        round_ = Round(url, order, names, start, start + arguments.seconds, arguments.think, tally)
         everybody = [person(round_, place, people) for place in range(arguments.sessions)]
         everybody += [onlooker(page, round_, arguments.sessions + n, people) for n, page in enumerate(pages)]
-        await asyncio.gather(*everybody, meter.watch(round_.stop))
+        await asyncio.gather(*everybody, meter.watch(round_.start, round_.stop))
         await browser.close()
     return tally, meter
 
