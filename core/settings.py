@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     )
     upload_mb: int = Field(50, gt=0, description="Largest upload in MB.")
     queue_limit: int = Field(20, gt=0, description="Waiting model jobs above which new ones are refused.")
+    queue_workers: int = Field(
+        2, gt=0, description="Model jobs that run at once; each gets its share of the processor's cores."
+    )
     job_timeout_s: float = Field(
         120.0, gt=0, description="Seconds after which a waiting or running model job is given up."
     )

@@ -22,7 +22,9 @@ BUDGET = 1024  # padded tokens of a batch; beyond it the activations leave the p
 
 
 def available_threads() -> int:
-    """Processor cores that this process may use."""
+    """Threads that this process is to use: ``OMP_NUM_THREADS`` where it is set, else all cores that it may use."""
+    if (wanted := os.environ.get("OMP_NUM_THREADS", "")).isdecimal() and int(wanted):
+        return int(wanted)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -16,7 +16,7 @@ _SECONDS_BETWEEN_DRAWINGS = 0.2
 @st.cache_resource(show_spinner=False)
 def _queue() -> JobQueue:
     settings = get_settings()
-    return JobQueue(limit=settings.queue_limit, timeout_s=settings.job_timeout_s)
+    return JobQueue(settings.queue_limit, settings.job_timeout_s, settings.queue_workers)
 
 
 def run(name: str, work: Callable[[Progress], T]) -> T:

@@ -265,20 +265,22 @@ def test_the_segmentation_of_an_explanation_is_the_segmentation(models):
     np.testing.assert_allclose(alone.logits, beside.logits, atol=1e-5)
 
 
-def test_two_who_ask_for_the_same_in_line_get_it_computed_once(monkeypatch):
-    line, kept, computed = JobQueue(workers=1), results.Results(), []
+@pytest.mark.parametrize("workers", [1, 2])
+def test_two_who_ask_for_the_same_in_line_get_it_computed_once(workers, monkeypatch):
+    line, kept, computed = JobQueue(workers=workers), results.Results(), []
     monkeypatch.setattr(results, "kept", lambda: kept)
     monkeypatch.setattr(results.queue, "run", lambda name, work: line.submit(work, name).result())
     gate = threading.Event()
-    ahead = line.submit(lambda progress: gate.wait(20))
+    ahead = [line.submit(lambda progress: gate.wait(20)) for _ in range(workers)]
 
     def work(progress):
         computed.append(1)
+        time.sleep(0.1)
         return object()
 
     with ThreadPoolExecutor(3) as pool:
         found = [pool.submit(results.computed, ("maps", "same"), "The same", work) for _ in range(3)]
-        while line.position(ahead) or len(line._waiting) < 3:
+        while any(line.position(job) for job in ahead) or len(line._waiting) < 3:
             time.sleep(0.01)
         gate.set()
         assert len({id(future.result()) for future in found}) == len(computed) == 1

@@ -25,6 +25,7 @@ class Results:
         self._limit = limit
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, object] = OrderedDict()
+        self._making = [threading.Lock() for _ in range(16)]
 
     def get(self, key: Hashable) -> object | None:
         """Return the result of a key, or None."""
@@ -32,6 +33,10 @@ class Results:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
+
+    def making(self, key: Hashable) -> threading.Lock:
+        """Return the lock to hold while the result of a key is made: the same for the same key."""
+        return self._making[hash(key) % len(self._making)]
 
     def put(self, key: Hashable, value: object) -> None:
         """Keep a result; the one that was not asked for the longest goes."""
@@ -60,11 +65,12 @@ def computed(key: Hashable, name: str, work: Callable[[Progress], T]) -> T:
 
     def work_once(progress: Progress) -> T:
         """Do the work unless another session had it done while this one stood in line."""
-        found = results.get(key)
-        if found is None:
-            found = work(progress)
-            results.put(key, found)
-        return found  # type: ignore[return-value]
+        with results.making(key):
+            found = results.get(key)
+            if found is None:
+                found = work(progress)
+                results.put(key, found)
+            return found  # type: ignore[return-value]
 
     found = results.get(key)
     return queue.run(name, work_once) if found is None else found  # type: ignore[return-value]

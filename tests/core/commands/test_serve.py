@@ -62,6 +62,16 @@ def test_threads_of_models_sleep_while_they_wait_unless_the_user_says_otherwise(
     assert serve.environment()["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
+@pytest.mark.parametrize(("cores", "workers", "threads"), [(2, 2, "1"), (16, 2, "8"), (1, 2, "1"), (8, 1, "8")])
+def test_jobs_that_run_at_once_share_the_cores(cores, workers, threads, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(serve, "available_cores", lambda: cores)
+    monkeypatch.setattr(serve, "get_settings", lambda: Settings(queue_workers=workers))
+    assert serve.environment()["OMP_NUM_THREADS"] == threads
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert serve.environment()["OMP_NUM_THREADS"] == "3"
+
+
 def test_nothing_calls_home_whatever_the_environment_says(monkeypatch):
     monkeypatch.setenv("STREAMLIT_BROWSER_GATHER_USAGE_STATS", "true")
     assert serve.environment()["STREAMLIT_BROWSER_GATHER_USAGE_STATS"] == "false"
