@@ -31,9 +31,8 @@ demo-benchmark: $(VENV)/.run
 	$(BIN)/python -m core demo build/demo
 	$(BIN)/python -m core embed build/demo --out build/features
 	$(BIN)/python -m core benchmark build/demo --features build/features --models minilm,count:lr_lbfgs,count:gbm \
-		--shots paper --shots count:gbm=8,32,128,all --ablate context=512,1024,2048,4096 \
-		--ablate lookback=1d,1w,1mo,1y,3y --ablate strategy=recent_codes --ablate profile=paper \
-		--ablate sections=without --out build/run
+		--shots paper --shots count:gbm=all --ablate context=512,1024,2048,4096 \
+		--ablate lookback=1d,1w,1mo,1y,3y --out build/run
 	$(BIN)/python assets/benchmark/pack.py build/run
 
 clean:
