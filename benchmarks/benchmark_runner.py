@@ -91,9 +91,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tasks-a-round", type=int, default=5)
     parser.add_argument("--replicates", type=int, default=1000)
-    parser.add_argument(
-        "--peer-threads", type=int, help="threads of the loop (default: the library's)"
-    )
+    parser.add_argument("--peer-threads", type=int, help="threads of the loop (default: the library's)")
     args = parser.parse_args()
     seconds = {"ours": 0.0, "peer": 0.0}
     ratios, worst_auroc, worst_metric = [], 0.0, 0.0

@@ -74,7 +74,7 @@ def describe_run(
         started: when, with a time zone.
         units: computed by this run, and reused from an earlier one.
     """
-    about = {"name": "not a dataset on disk", "synthetic": None}
+    about: dict[str, Any] = {"name": "not a dataset on disk", "synthetic": None}
     if dataset is not None:
         about = {
             "name": dataset.name,
