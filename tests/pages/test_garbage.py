@@ -24,6 +24,7 @@ class Knot:
 @pytest.fixture
 def collector(monkeypatch):
     monkeypatch.setattr(garbage, "_known", 0)
+    gc.unfreeze()  # what a page of another test in this process has set aside
     gc.collect()
     yield
     gc.unfreeze()
