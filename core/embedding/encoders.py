@@ -6,6 +6,7 @@ vector a piece and combines them. The cache (core.embedding.cached) keeps the ve
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
@@ -65,6 +66,8 @@ class Backend(Protocol):
     budget: int
     memory: int
     """Bytes of the weights."""
+    concurrent: bool
+    """Several threads may compute at once."""
 
     def pooled(self, sequences: list[list[int]], prefixes: list[int]) -> np.ndarray:
         """Float32 ``(n, dimension)``, not normalised; ``prefixes`` counts the leading tokens left out of the mean."""
@@ -72,7 +75,7 @@ class Backend(Protocol):
 
 
 class Encoder:
-    """A local encoder. Safe to share between threads: a lock lets one batch compute at a time."""
+    """A local encoder. Safe to share between threads: a lock lets one batch compute at a time, where one is needed."""
 
     def __init__(self, spec: EncoderSpec, weights: Weights, backend: Backend):
         self.spec = spec
@@ -86,7 +89,7 @@ class Encoder:
             )
         self.dimension = spec.dimension
         self.usage = Usage()
-        self._lock = Lock()
+        self._lock: AbstractContextManager[Any] = nullcontext() if backend.concurrent else Lock()
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 from core.progress import Progress
 
@@ -13,6 +14,7 @@ class Usage:
     def __init__(self) -> None:
         self.tokens = 0
         self.seconds = 0.0
+        self._lock = Lock()
 
     @property
     def speed(self) -> float | None:
@@ -24,8 +26,9 @@ class Usage:
         """Count ``tokens`` and the time of the block. A block that fails counts nothing."""
         start = time.perf_counter()
         yield
-        self.seconds += time.perf_counter() - start
-        self.tokens += tokens
+        with self._lock:
+            self.seconds += time.perf_counter() - start
+            self.tokens += tokens
 
 
 class Meter:

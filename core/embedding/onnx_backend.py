@@ -40,6 +40,7 @@ class OnnxBackend:
     precision = "float32"
     device = "cpu"
     budget = BUDGET
+    concurrent = True
 
     def __init__(self, spec: EncoderSpec, weights: Weights, threads: int | None = None):
         options = onnxruntime.SessionOptions()

@@ -38,21 +38,34 @@ class HeldEncoder:
         self.used_at = time.monotonic()
         self._encoder = encoder
         self._lock = threading.Lock()
+        self._users = 0
+        self._counting = threading.Lock()
 
     @contextmanager
     def use(self, timeout_s: float | None = None) -> Iterator[Any]:
-        """Hold the encoder for the time of the block; wait for whoever holds it.
+        """Hold the encoder for the time of the block; wait for whoever holds it, unless several can compute at once.
 
         Raises MissingError when it stays busy for longer than ``timeout_s`` (CHARTLIGHT_JOB_TIMEOUT_S).
         """
-        if not self._lock.acquire(timeout=get_settings().job_timeout_s if timeout_s is None else timeout_s):
+        alone = not self._concurrent
+        if alone and not self._lock.acquire(timeout=get_settings().job_timeout_s if timeout_s is None else timeout_s):
             raise MissingError("the model is busy with other sessions", "try again in a minute")
         try:
-            self.used_at = time.monotonic()
+            self._count(1)
             yield self._encoder
         finally:
+            self._count(-1)
+            if alone:
+                self._lock.release()
+
+    @property
+    def _concurrent(self) -> bool:
+        return not self.spec.remote and self._encoder.backend.concurrent
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._users += change
             self.used_at = time.monotonic()
-            self._lock.release()
 
     @property
     def value(self) -> Any:
@@ -62,7 +75,7 @@ class HeldEncoder:
     @property
     def busy(self) -> bool:
         """Whether a session computes with it now."""
-        return self._lock.locked()
+        return self._users > 0
 
     @property
     def device(self) -> str:

@@ -42,6 +42,7 @@ class TorchBackend:
     """
 
     name = "torch"
+    concurrent = False
 
     def __init__(self, spec: EncoderSpec, model: PreTrainedModel, compiled: bool = False):
         self.spec = spec

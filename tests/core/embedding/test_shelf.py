@@ -91,6 +91,26 @@ def test_what_it_tells_of_a_loaded_encoder(shelf, specs):
     assert held.tokens == expected and held.tokens_per_second > 0
 
 
+def test_what_several_threads_can_run_is_not_locked(specs, monkeypatch):
+    monkeypatch.setattr(shelf_module, "get_spec", get_spec)
+    held = EncoderShelf(lambda spec: load_encoder(spec=spec, threads=1)).get("minilm")
+    texts = [f"- Sodium: {value} (low)" for value in range(100, 140)]
+    expected = held.value.embed(texts)
+    counted = held.tokens
+    barrier = threading.Barrier(3)
+
+    def work(_):
+        with held.use(timeout_s=0.05) as encoder:
+            barrier.wait(30)  # all three hold it at once
+            assert held.busy
+            return encoder.embed(texts)
+
+    with ThreadPoolExecutor(3) as pool:
+        for found in pool.map(work, range(3)):
+            np.testing.assert_array_equal(found, expected)
+    assert not held.busy and held.tokens == 4 * counted
+
+
 def test_one_session_computes_at_a_time_and_the_wait_ends(shelf):
     held = shelf.get("one")
     with held.use(), pytest.raises(MissingError, match="busy with other sessions"), held.use(timeout_s=0.05):
