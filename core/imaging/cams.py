@@ -13,14 +13,12 @@ network changes: no ``.grad`` is written, the mode and every ``requires_grad`` s
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.nn import functional
 
@@ -153,7 +151,9 @@ def explain_regions(
         segmentation = segmentation_of(logits.detach()[0], geometry)
         masks = [region_mask(region, segmentation.logits, class_index, geometry) for region in regions]
         scores = class_logits(logits, class_index)[0]
-        computed = capture.maps_of_all(scores, masks, windows)
+        computed = [
+            capture.maps(scores, mask, windows, keep_graph=index + 1 < len(masks)) for index, mask in enumerate(masks)
+        ]
         activations = capture.shapes
     results = []
     for region, mask, (score, maps, parts) in zip(regions, masks, computed, strict=True):
@@ -361,17 +361,6 @@ class Capture:
             }
         return score, maps, parts
 
-    def maps_of_all(
-        self, scores: torch.Tensor, masks: Sequence[np.ndarray], windows: Sequence[int] = ()
-    ) -> list[tuple[float, dict[str, LayerMaps], dict[str, float]]]:
-        """:meth:`maps` of several M: on a CPU one region a core, which is faster than every core on each region."""
-        workers = min(torch.get_num_threads(), len(masks)) if scores.device.type == "cpu" else 1
-        if workers == 1:
-            last = len(masks) - 1
-            return [self.maps(scores, mask, windows, index < last) for index, mask in enumerate(masks)]
-        with ThreadPoolExecutor(workers, initializer=_one_core) as pool:
-            return list(pool.map(lambda mask: self.maps(scores, mask, windows, True), masks))
-
 
 @contextmanager
 def captured(model: nn.Module, names: Sequence[str]) -> Iterator[Capture]:
@@ -392,12 +381,6 @@ def captured(model: nn.Module, names: Sequence[str]) -> Iterator[Capture]:
             handle.remove()
         capture.activations.clear()
         capture.inputs.clear()
-
-
-def _one_core() -> None:
-    """Let this thread alone compute on one core; torch.set_num_threads would change every thread's number."""
-    torch.get_num_threads()  # sets the number that is then lowered
-    threadpool_limits(1, "openmp")
 
 
 def looks_like_probabilities(logits: torch.Tensor) -> bool:

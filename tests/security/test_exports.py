@@ -97,7 +97,7 @@ def test_the_benchmark_report():
     results = results_table([row | {"n": 100, "n_positive": 12, "undefined": 0, "chosen": "C=1"}])
     empty = pl.DataFrame(schema={"task": pl.String})
     assert EXPORT_NOTICE in words(
-        render_report(BenchmarkResult(results, groups_table(results), empty, [], 0, 0), "x", {})
+        render_report(BenchmarkResult(results, groups_table(results), empty, [], 0, 0), "x")
     )
 
 

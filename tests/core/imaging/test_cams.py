@@ -1,7 +1,6 @@
 """Maps against captum and grad-cam, against closed forms, and against everything that could leak."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -477,27 +476,6 @@ def test_many_regions_equal_one_by_one():
             np.testing.assert_allclose(
                 result.maps[name].seg_hires_grad, alone.maps[name].seg_hires_grad, rtol=1e-5, atol=1e-7
             )
-
-
-def test_regions_on_several_cores_equal_the_serial_result_and_leave_the_number_of_threads():
-    segmenter = small_segmenter()
-    regions = [Region("pixel", point=(9 * i, 5 * i)) for i in range(7)]
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        serial = explain_regions(segmenter, picture(), regions, 1)
-        torch.set_num_threads(3)
-        together = explain_regions(segmenter, picture(), regions, 1)
-        other = ThreadPoolExecutor(1).submit(torch.get_num_threads).result()
-        assert (torch.get_num_threads(), other) == (3, 3)
-    finally:
-        torch.set_num_threads(before)
-    for one, many in zip(serial, together, strict=True):
-        assert one.score == pytest.approx(many.score, rel=1e-5)
-        for name in one.maps:
-            for field in ("seg_grad", "seg_hires_grad"):
-                ours, theirs = (getattr(result.maps[name], field) for result in (many, one))
-                np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max())
 
 
 def test_an_image_can_be_explained_after_it_was_segmented():
