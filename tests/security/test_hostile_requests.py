@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 import websockets
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from benchmarks._session import Session
 from core.ehr.demo import generate_demo
@@ -174,7 +175,7 @@ def test_a_session_under_another_host_name_is_refused(served: Served):
         ) as socket:
             await asyncio.wait_for(socket.recv(), 5)
 
-    with pytest.raises(websockets.exceptions.InvalidStatus):
+    with pytest.raises(InvalidStatus):
         apart(knock())
 
 
@@ -185,7 +186,7 @@ def test_a_page_elsewhere_cannot_open_a_session(served: Served, origin: str):
         async with websockets.connect(address, subprotocols=["streamlit"], origin=origin) as socket:
             await asyncio.wait_for(socket.recv(), 5)
 
-    with pytest.raises(websockets.exceptions.InvalidStatus):
+    with pytest.raises(InvalidStatus):
         apart(knock())
 
 
@@ -197,7 +198,7 @@ def test_garbage_on_the_socket_harms_only_its_sender(served: Served):
                 await socket.send(message)
             await asyncio.sleep(0.5)
 
-    with contextlib.suppress(websockets.exceptions.WebSocketException):  # turned away
+    with contextlib.suppress(WebSocketException):  # turned away
         apart(garble())
     assert served.alive
     assert open_page(served, "patients", f"subject={served.subjects[0]}").sees(served.names[served.subjects[0]])
