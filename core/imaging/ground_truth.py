@@ -17,12 +17,9 @@ def read_ground_truth(data: bytes, n_classes: int, **place: Any) -> np.ndarray:
     Raises:
         InputError: it has colours, or values that are no class.
     """
-    picture = read_image(data)
-    if place and picture.available.slices:
-        if picture.available.volumes == 1:  # one truth for all volumes of a series
-            place["volume"] = 0
-        picture = read_image(data, **place)
-    pixels = picture.pixels
+    if place.get("volume") and read_image(data).available.volumes == 1:
+        place["volume"] = 0  # one truth for all volumes of a series
+    pixels = read_image(data, **place).pixels
     if pixels.ndim == 3:
         if np.ptp(pixels, axis=2).any():
             raise InputError("the ground truth is a colour image", "give a grey mask with class indices")

@@ -46,7 +46,7 @@ class Source:
             place = {
                 name: self.image.chosen[name] for name in ("axis", "slice", "volume") if name in self.image.chosen
             }
-            return read_ground_truth(self.truth, n_classes, **place)
+            return _truth(self.truth_key(), n_classes, tuple(place.items()), _data=self.truth)
         return self.truth if self.truth is None or int(self.truth.max()) < n_classes else None
 
     def truth_key(self) -> str:
@@ -126,6 +126,11 @@ def _upload() -> Source | None:
 @st.cache_data(show_spinner="Reading the image …", max_entries=24)
 def _read(sha256: str, choices: tuple, extension: str, _data: bytes) -> MedicalImage:
     return read_image(_data, **dict(choices), name=f"upload.{extension}")
+
+
+@st.cache_data(show_spinner=False, max_entries=24)
+def _truth(sha256: str, n_classes: int, place: tuple, _data: bytes) -> np.ndarray:
+    return read_ground_truth(_data, n_classes, **dict(place))
 
 
 def _choices(image: MedicalImage) -> dict[str, object]:
