@@ -1,6 +1,6 @@
 """How much a score hangs on choices that should not matter much: instruction, look-back window, encoder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,9 +43,8 @@ def sensitivity(
     options: SerializationOptions | None = None,
     lookbacks: Mapping[str, timedelta | None] = LOOKBACKS,
     free_instruction: str = "",
-    others: Sequence[tuple[Any, Head]] = (),
 ) -> list[Variant]:
-    """Scores of one target under other instructions, look-back windows and encoders.
+    """Scores of one target under other instructions and look-back windows.
 
     The head stays the one that was trained on the task's instruction and the whole record; a variant shows how the
     model reacts to a reading that it was not trained on.
@@ -60,16 +59,15 @@ def sensitivity(
         options: of the serialisation; the head's by default.
         lookbacks: windows by id.
         free_instruction: the user's own wording, tried too where it is not empty.
-        others: other encoders, each with its own head of the same target.
     """
     options = options or options_of(head.identity)
     head.require(feature_identity(encoder, options))
     events = dataset.events(subject_id)
     task = head.subtask.task
 
-    def score(text: str, instruction: str | None, reader: Any = encoder, of: Head = head) -> TaskScore:
-        vector = embed_texts(reader, [text], instruction, cache)[0]
-        return score_vectors({task: vector}, at, {of.key: of})[0]
+    def score(text: str, instruction: str | None) -> TaskScore:
+        vector = embed_texts(encoder, [text], instruction, cache)[0]
+        return score_vectors({task: vector}, at, {head.key: head})[0]
 
     own = instruction_for(task, options.strategy) if takes_instruction(encoder) else None
     text = serialize(events, at, dataset.vocabulary, options).text
@@ -91,13 +89,4 @@ def sensitivity(
             out.append(Variant("lookback", LOOKBACK_NAMES.get(name, name), variant, variant.log_odds - base.log_odds))
         except InputError as error:
             out.append(Variant("lookback", LOOKBACK_NAMES.get(name, name), None, None, error.what))
-    for other, other_head in others:
-        if other_head.key != head.key:
-            raise InputError(f"the head {other_head.key} is of another target", f"give one of {head.key}")
-        other_options = options_of(other_head.identity)
-        other_head.require(feature_identity(other, other_options))
-        wording = instruction_for(task, other_options.strategy) if takes_instruction(other) else None
-        its_text = serialize(events, at, dataset.vocabulary, other_options).text
-        note = "another encoder with its own head: compare probabilities, not log-odds"
-        out.append(Variant("encoder", other.spec.name, score(its_text, wording, other, other_head), None, note))
     return out
