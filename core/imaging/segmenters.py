@@ -34,6 +34,7 @@ from core.imaging.architectures import (
     unwrap_checkpoint,
 )
 from core.imaging.folding import fold_batch_norms
+from core.imaging.local_gradients import localize_gradients
 from core.imaging.preprocess import Geometry, Preprocessing
 from core.imaging.tiling import Tile, plan_tiles, run_tiled
 from core.settings import PROJECT_ROOT, get_settings
@@ -87,9 +88,12 @@ class Segmenter:
 
     @cached_property
     def network(self) -> nn.Module:
-        """What is run: a frozen copy of ``model`` with its batch norms folded, the same function at less cost."""
+        """What is run: a frozen copy of ``model``, the same function and gradients at less cost."""
         with self.lock, torch.inference_mode(False):  # or its weights could take no part in a graph
-            return fold_batch_norms(self.model, self.preprocessing.channels)
+            network = fold_batch_norms(self.model, self.preprocessing.channels)
+        if self.device.type == "cpu":  # to look for zeros would make a GPU wait
+            localize_gradients(network)
+        return network
 
     def tiles(self, grid_size: tuple[int, int]) -> list[Tile]:
         """How a grid of this size (H, W) is cut; one tile unless it is larger than the card's ``tile``."""

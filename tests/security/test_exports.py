@@ -96,9 +96,7 @@ def test_the_benchmark_report():
     row |= {"score": "auroc", "value": 0.7, "std": 0.1, "lower": 0.5, "mean": 0.7, "upper": 0.9, "variant": ""}
     results = results_table([row | {"n": 100, "n_positive": 12, "undefined": 0, "chosen": "C=1"}])
     empty = pl.DataFrame(schema={"task": pl.String})
-    assert EXPORT_NOTICE in words(
-        render_report(BenchmarkResult(results, groups_table(results), empty, [], 0, 0), "x")
-    )
+    assert EXPORT_NOTICE in words(render_report(BenchmarkResult(results, groups_table(results), empty, [], 0, 0), "x"))
 
 
 def test_a_figure_of_the_benchmark():

@@ -1,0 +1,130 @@
+"""Convolutions whose backward pass computes only where the gradient is not zero.
+
+The gradient of S, a sum over the region M, is zero outside of M at the output and outside of M's surroundings in the
+decoder. For a small M the decoder's backward pass, at the highest resolutions, is then mostly products with zero. The
+result is the full one but for the order of sums.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.grad import conv2d_input
+
+WORTH = 0.7  # share of the map that the gradient's box may cover for cutting it out to pay
+
+
+def localize_gradients(model: nn.Module) -> None:
+    """Make the plain 2-d convolutions of ``model`` behind its encoder :class:`LocalConv2d`, in place.
+
+    Encoders are left out: through the deepest layers each pixel depends on nearly all of the encoder's cells.
+    """
+    for name, module in model.named_modules():
+        # a subclass pads or computes in a way of its own
+        plain = type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+        if plain and not name.startswith("encoder."):
+            module.__class__ = LocalConv2d
+
+
+class LocalConv2d(nn.Conv2d):
+    """``nn.Conv2d`` for frozen weights, with a local backward pass; without a graph it is ``nn.Conv2d`` itself."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Convolve (n, c, h, w)."""
+        frozen = not (self.weight.requires_grad or (self.bias is not None and self.bias.requires_grad))
+        if torch.is_grad_enabled() and input.requires_grad and frozen and input.ndim == 4:
+            return _Convolution.apply(
+                input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+            )
+        return super().forward(input)
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        input: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        dilation: tuple[int, int],
+        groups: int,
+    ) -> torch.Tensor:
+        ctx.save_for_backward(weight)
+        ctx.size, ctx.options = input.shape, (stride, padding, dilation, groups)
+        return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (weight,) = ctx.saved_tensors
+        return input_gradient(ctx.size, weight, gradient, *ctx.options), None, None, None, None, None, None
+
+
+def input_gradient(
+    size: torch.Size,
+    weight: torch.Tensor,
+    gradient: torch.Tensor,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> torch.Tensor:
+    """A convolution's gradient by its input, out of that by its output, computed inside the latter's box alone.
+
+    Args:
+        size: of the input, (n, c, h, w).
+        weight: (k, c / groups, kernel height, kernel width).
+        gradient: by the output, (n, k, h', w').
+        stride: of the convolution, as (vertical, horizontal).
+        padding: of the convolution.
+        dilation: of the convolution.
+        groups: of the convolution.
+    """
+    box = nonzero_box(gradient)
+    if box is None:
+        return _zeros(size, gradient)
+    top, bottom, left, right = box
+    if (bottom - top) * (right - left) > WORTH * gradient.shape[-2] * gradient.shape[-1]:
+        return conv2d_input(size, weight, gradient, stride, padding, dilation, groups)
+    part = gradient[..., top:bottom, left:right].contiguous(memory_format=torch.channels_last)
+    spans, inside, window = [], [], list(size[:2])
+    for axis, (first, last) in enumerate(((top, bottom), (left, right))):
+        reach = dilation[axis] * (weight.shape[2 + axis] - 1) + 1
+        begin = first * stride[axis] - padding[axis]
+        end = (last - 1) * stride[axis] - padding[axis] + reach
+        start, stop = max(begin, 0), min(end, size[2 + axis])
+        window.append(end - begin)
+        spans.append(slice(start, stop))
+        inside.append(slice(start - begin, stop - begin))
+    found = conv2d_input(window, weight, part, stride, 0, dilation, groups)
+    whole = _zeros(size, gradient)
+    whole[..., spans[0], spans[1]] = found[..., inside[0], inside[1]]
+    return whole
+
+
+def nonzero_box(values: torch.Tensor) -> tuple[int, int, int, int] | None:
+    """Box (top, bottom, left, right), ends excluded, of cells of (n, c, h, w) that are not all zero; NaN counts."""
+    height, width = values.shape[-2:]
+    # most gradients that fill the map touch all four borders, which is quickly seen
+    if all(
+        bool((line != 0).any()) for line in (values[..., 0, :], values[..., -1, :], values[..., 0], values[..., -1])
+    ):
+        return 0, height, 0, width
+    last = values.permute(0, 2, 3, 1)  # how channels-last values lie in memory: the extremes of whole lines are quick
+    rows = _nonzero(last.reshape(len(last), height, -1), 2)
+    if not len(rows):
+        return None
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    columns = _nonzero(last[:, top:bottom].flatten(2).flatten(0, 1).reshape(-1, width, values.shape[1]), (0, 2))
+    return top, bottom, int(columns[0]), int(columns[-1]) + 1
+
+
+def _nonzero(values: torch.Tensor, others: int | tuple[int, ...]) -> torch.Tensor:
+    found = (values.amax(others) != 0) | (values.amin(others) != 0)
+    return found.reshape(-1, found.shape[-1]).any(0).nonzero()[:, 0]
+
+
+def _zeros(size: torch.Size, like: torch.Tensor) -> torch.Tensor:
+    return torch.zeros_like(torch.empty(size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last))
