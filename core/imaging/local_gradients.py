@@ -12,18 +12,22 @@ from torch import nn
 from torch.nn.grad import conv2d_input
 
 WORTH = 0.7  # share of the map that the gradient's box may cover for cutting it out to pay
+BUSY = 10  # k c / (k + c), the work of a convolution for each value read and written, from which looking pays
 
 
 def localize_gradients(model: nn.Module) -> None:
     """Make the plain 2-d convolutions of ``model`` behind its encoder :class:`LocalConv2d`, in place.
 
-    Encoders are left out: through the deepest layers each pixel depends on nearly all of the encoder's cells.
+    Encoders are left out: through the deepest layers each pixel depends on nearly all of the encoder's cells. So are
+    convolutions of so few channels that to look for zeros costs what it saves.
     """
     for name, module in model.named_modules():
         # a subclass pads or computes in a way of its own
         plain = type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str)
         if plain and not name.startswith("encoder."):
-            module.__class__ = LocalConv2d
+            outputs, inputs = module.weight.shape[:2]
+            if outputs * inputs >= BUSY * (outputs + inputs):
+                module.__class__ = LocalConv2d
 
 
 class LocalConv2d(nn.Conv2d):
@@ -82,6 +86,8 @@ def input_gradient(
         dilation: of the convolution.
         groups: of the convolution.
     """
+    if _is_wide(gradient):
+        return conv2d_input(size, weight, gradient, stride, padding, dilation, groups)
     box = nonzero_box(gradient)
     if box is None:
         return _zeros(size, gradient)
@@ -104,14 +110,18 @@ def input_gradient(
     return whole
 
 
+def _is_wide(values: torch.Tensor) -> bool:
+    """Whether four lines alone show that the box is too wide to pay, which they do for most gradients of that kind."""
+    height, width = values.shape[-2:]
+    margin = (1 - WORTH**0.5) / 2
+    row, column = int(margin * height), int(margin * width)
+    lines = (values[..., row, :], values[..., -1 - row, :], values[..., column], values[..., -1 - column])
+    return all(bool((line != 0).any()) for line in lines)
+
+
 def nonzero_box(values: torch.Tensor) -> tuple[int, int, int, int] | None:
     """Box (top, bottom, left, right), ends excluded, of cells of (n, c, h, w) that are not all zero; NaN counts."""
     height, width = values.shape[-2:]
-    # most gradients that fill the map touch all four borders, which is quickly seen
-    if all(
-        bool((line != 0).any()) for line in (values[..., 0, :], values[..., -1, :], values[..., 0], values[..., -1])
-    ):
-        return 0, height, 0, width
     last = values.permute(0, 2, 3, 1)  # how channels-last values lie in memory: the extremes of whole lines are quick
     rows = _nonzero(last.reshape(len(last), height, -1), 2)
     if not len(rows):

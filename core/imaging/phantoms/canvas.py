@@ -1,8 +1,8 @@
 """What all phantom drawings share: smooth closed outlines, soft edges, smooth noise and the printed label."""
 
+import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 from scipy.interpolate import CubicSpline
 
 LABEL = "DRAWN PHANTOM"
@@ -37,9 +37,15 @@ def stroke(curve: np.ndarray, width: float, size: tuple[int, int]) -> np.ndarray
 
 def _coverage(canvas: Image.Image) -> np.ndarray:
     """Share of each pixel that is painted, float32: the mean of its 2 x 2 subpixels."""
-    painted = np.asarray(canvas).astype(np.uint16)
-    total = painted[0::2, 0::2] + painted[0::2, 1::2] + painted[1::2, 0::2] + painted[1::2, 1::2]
-    return total.astype(np.float32) / np.float32(255 * SUPERSAMPLING**2)
+    width, height = canvas.size
+    coverage = np.zeros((height // SUPERSAMPLING, width // SUPERSAMPLING), np.float32)
+    if box := canvas.getbbox():  # most strokes are a small part of the picture
+        left, top = (edge // 2 for edge in box[:2])
+        right, bottom = ((edge + 1) // 2 for edge in box[2:])
+        painted = np.asarray(canvas.crop((2 * left, 2 * top, 2 * right, 2 * bottom))) >> 7  # 255 to 1
+        total = painted[0::2, 0::2] + painted[0::2, 1::2] + painted[1::2, 0::2] + painted[1::2, 1::2]
+        coverage[top:bottom, left:right] = total * np.float32(1 / SUPERSAMPLING**2)
+    return coverage
 
 
 def ellipse(
@@ -62,8 +68,20 @@ def ellipse(
 
 
 def blur(image: np.ndarray, sigma: float | tuple[float, float]) -> np.ndarray:
-    """Gaussian blur."""
-    return ndimage.gaussian_filter(image, sigma, mode="nearest")
+    """Gaussian blur of a float image (h, w); the border's values go on beyond it.
+
+    Args:
+        image: float32 or float64.
+        sigma: in pixels, along both axes or (down, across); the kernel ends at 4 sigma.
+    """
+    down, across = np.broadcast_to(sigma, 2)
+    return cv2.sepFilter2D(image, -1, _kernel(across), _kernel(down), borderType=cv2.BORDER_REPLICATE)
+
+
+def _kernel(sigma: float) -> np.ndarray:
+    reach = int(4 * sigma + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-9)) ** 2)
+    return weights / weights.sum()
 
 
 def smooth_noise(rng: np.random.Generator, size: tuple[int, int], scale: float | tuple[float, float]) -> np.ndarray:

@@ -90,36 +90,31 @@ def test_only_frozen_plain_convolutions_behind_the_encoder_are_local():
         pass
 
     model = nn.Module()
-    model.encoder = nn.Conv2d(1, 1, 3)
-    model.encoder_like = nn.Conv2d(1, 1, 3)
+    model.encoder = nn.Sequential(nn.Conv2d(32, 32, 3))
+    model.encoder_like = nn.Conv2d(32, 32, 3)
+    options = ({}, {"padding": "same"}, {"padding_mode": "reflect"}, {"groups": 16})
     model.decoder = nn.ModuleList(
-        [
-            nn.Conv2d(1, 1, 3),
-            Special(1, 1, 3),
-            nn.Conv2d(1, 1, 3, padding="same"),
-            nn.Conv2d(1, 1, 3, padding_mode="reflect"),
-        ]
+        [*(nn.Conv2d(32, 32, 3, **option) for option in options), Special(32, 32, 3), nn.Conv2d(32, 4, 3)]
     )
-    model.encoder = nn.Sequential(model.encoder)
     localize_gradients(model)
     kinds = [type(module) is LocalConv2d for module in (model.encoder[0], model.encoder_like, *model.decoder)]
-    assert kinds == [False, True, True, False, False, False]
+    assert kinds == [False, True, True, False, False, False, False, False]
 
 
 def test_weights_that_are_trained_get_their_gradients():
-    conv = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1))
+    conv = nn.Sequential(nn.Conv2d(24, 24, 3, padding=1))
     plain = copy.deepcopy(conv)
     localize_gradients(conv)
-    image = torch.rand(1, 2, 8, 8, requires_grad=True)
+    image = torch.rand(1, 24, 8, 8, requires_grad=True)
     for one in (conv, plain):
         one(image).square().sum().backward()
     torch.testing.assert_close(conv[0].weight.grad, plain[0].weight.grad)
 
 
 def test_second_derivatives_are_refused_and_not_wrong():
-    conv = nn.Sequential(nn.Conv2d(1, 1, 3)).requires_grad_(False)
+    conv = nn.Sequential(nn.Conv2d(24, 24, 3)).requires_grad_(False)
     localize_gradients(conv)
-    image = torch.rand(1, 1, 8, 8, requires_grad=True)
+    image = torch.rand(1, 24, 8, 8, requires_grad=True)
     (first,) = torch.autograd.grad(conv(image).square().sum(), image, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         first.sum().backward()
