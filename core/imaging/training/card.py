@@ -67,8 +67,9 @@ def make_card(
             "optimizer": f"AdamW, weight decay {recipe.weight_decay}, warm-up and cosine in each round",
             "loss": "cross-entropy + soft Dice",
             "batch": recipe.batch,
-            "precision": "bfloat16 autocast" if recipe.bfloat16 else "float32",
-            "weights": "random start, exponential moving average, best epoch by validation Dice"
+            "precision": "bfloat16 autocast where the CPU has it, else float32" if recipe.bfloat16 else "float32",
+            "weights": f"{f'start from {recipe.start}' if recipe.start else 'random start'}, "
+            "exponential moving average, best epoch by validation Dice"
             + (", then the end of the last round, as trained" if recipe.rounds[-1].everything else ""),
             "augmentation": f"albumentations, pipeline {recipe.augmentation}",
             "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores, torch {torch.__version__.split('+')[0]}",

@@ -6,11 +6,13 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file
 from sklearn.metrics import f1_score, jaccard_score
 
 from core.cli import main
 from core.errors import InputError
 from core.imaging.phantoms import draw_phantom
+from core.imaging.segmenters import SHIPPED_MODELS
 from core.imaging.training import fit as fitting
 from core.imaging.training import run as runner
 from core.imaging.training.cases import IGNORE, Split
@@ -95,7 +97,8 @@ def small_split() -> Split:
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
-def test_training_learns_and_repeats_itself(tmp_path, bfloat16):
+def test_training_learns_and_repeats_itself(tmp_path, monkeypatch, bfloat16):
+    monkeypatch.setattr(fitting, "has_bfloat16", lambda: True)
     torch.set_num_threads(1)
     split, recipe = small_split(), replace(TINY, bfloat16=bfloat16)
     first, record = fit(recipe, split, tmp_path / "a", seed=0)
@@ -104,6 +107,29 @@ def test_training_learns_and_repeats_itself(tmp_path, bfloat16):
     for name in first:
         assert torch.equal(first[name], second[name]), name
         assert not first[name].is_floating_point() or first[name].dtype == torch.float32
+
+
+def test_without_bfloat16_in_the_cpu_training_is_in_float32(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "has_bfloat16", lambda: False)
+    torch.set_num_threads(1)
+    asked, plain = (
+        fit(replace(TINY, bfloat16=bfloat16), small_split(), tmp_path / str(bfloat16), seed=0)[0]
+        for bfloat16 in (True, False)
+    )
+    assert all(torch.equal(asked[name], plain[name]) for name in plain)
+
+
+def test_training_starts_from_a_shipped_segmenters_weights_where_they_fit(tmp_path):
+    torch.set_num_threads(1)
+    still = (Round(1, learning_rate=0.0, everything=True),)
+    found, _ = fit(replace(TINY, start="chest-xray", rounds=still), small_split(), tmp_path / "a", seed=0)
+    fresh, _ = fit(replace(TINY, rounds=still), small_split(), tmp_path / "b", seed=0)
+    shipped = load_file(SHIPPED_MODELS / "chest-xray" / "model.safetensors")
+    weights = [name for name in found if found[name].ndim == 4]
+    fits = {name: name in shipped and shipped[name].shape == found[name].shape for name in weights}
+    assert set(fits.values()) == {True, False}
+    for name in weights:
+        torch.testing.assert_close(found[name], shipped[name] if fits[name] else fresh[name])
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path):
