@@ -86,7 +86,7 @@ def _sample(models: list[str]) -> Source:
 def _drawn(kind: str, seed: int) -> tuple[MedicalImage, np.ndarray]:
     phantom = draw_phantom(kind, seed)
     file = io.BytesIO()
-    Image.fromarray(phantom.image).save(file, "PNG")
+    Image.fromarray(phantom.image).save(file, "PNG", compress_level=1)  # only to be read again
     return read_image(file.getvalue()), phantom.mask
 
 
