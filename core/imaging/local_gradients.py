@@ -86,13 +86,12 @@ def input_gradient(
         dilation: of the convolution.
         groups: of the convolution.
     """
-    if _is_wide(gradient):
-        return conv2d_input(size, weight, gradient, stride, padding, dilation, groups)
-    box = nonzero_box(gradient)
+    height, width = gradient.shape[-2:]
+    box = (0, height, 0, width) if _is_wide(gradient) else nonzero_box(gradient)
     if box is None:
         return _zeros(size, gradient)
     top, bottom, left, right = box
-    if (bottom - top) * (right - left) > WORTH * gradient.shape[-2] * gradient.shape[-1]:
+    if (bottom - top) * (right - left) > WORTH * height * width:
         return conv2d_input(size, weight, gradient, stride, padding, dilation, groups)
     part = gradient[..., top:bottom, left:right].contiguous(memory_format=torch.channels_last)
     spans, inside, window = [], [], list(size[:2])
@@ -127,7 +126,7 @@ def nonzero_box(values: torch.Tensor) -> tuple[int, int, int, int] | None:
     if not len(rows):
         return None
     top, bottom = int(rows[0]), int(rows[-1]) + 1
-    columns = _nonzero(last[:, top:bottom].flatten(2).flatten(0, 1).reshape(-1, width, values.shape[1]), (0, 2))
+    columns = _nonzero(last[:, top:bottom].reshape(-1, width, values.shape[1]), (0, 2))
     return top, bottom, int(columns[0]), int(columns[-1]) + 1
 
 
@@ -137,4 +136,4 @@ def _nonzero(values: torch.Tensor, others: int | tuple[int, ...]) -> torch.Tenso
 
 
 def _zeros(size: torch.Size, like: torch.Tensor) -> torch.Tensor:
-    return torch.zeros_like(torch.empty(size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last))
+    return torch.empty(size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last).zero_()

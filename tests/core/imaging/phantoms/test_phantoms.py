@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from PIL import Image
+from scipy import ndimage
 
 from core.errors import InputError
 from core.imaging.phantoms import KINDS, draw_phantom
+from core.imaging.phantoms.canvas import blur, fill, stroke
 
 SMALL = {"radiograph": (128, 160), "ultrasound": (128, 134), "microscopy": (128, 128), "brain": (35, 50)}
 
@@ -49,3 +52,22 @@ def test_bad_requests_are_refused():
 def test_the_description_names_the_model_that_reads_it():
     description = draw_phantom("brain", 5).describe()
     assert description["model"] == "hippocampus" and description["seed"] == 5 and "drawn" in description["title"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sigma", [0.0, 0.3, 2.0, 30.0, (3.0, 0.5)])
+def test_the_blur_equals_scipys(dtype, sigma):
+    image = np.random.default_rng(0).standard_normal((40, 60)).astype(dtype)
+    found = blur(image, sigma)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, ndimage.gaussian_filter(image, sigma, mode="nearest"), atol=2e-6)
+
+
+def test_coverage_is_the_area_of_each_pixel_that_is_painted(monkeypatch):
+    drawn = []
+    new = Image.new
+    monkeypatch.setattr(Image, "new", lambda *options: drawn.append(new(*options)) or drawn[-1])
+    curve = np.array([(5.3, 3.1), (20.7, 6.2), (15.2, 17.9)])
+    for found in (fill(curve, (24, 30)), stroke(curve, 3.0, (24, 30)), fill(curve + 100, (24, 30))):
+        painted = np.asarray(drawn.pop(0)) / 255.0
+        np.testing.assert_array_equal(found, painted.reshape(24, 2, 30, 2).mean((1, 3)).astype(np.float32))
