@@ -11,6 +11,8 @@ from pages.shared.risk.scoring import key_of
 
 ROW = 62
 """Height of a row in pixels."""
+ABOVE, BELOW = 17 / ROW, -16 / ROW
+"""Distance of words from a row's scale, in rows."""
 SCALES = ("Percent", "Log-odds")
 _LOG_ODDS_TICKS = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 _PERCENT_ENDS = (0.1, 0.25, 0.5, 1.0)
@@ -50,14 +52,14 @@ def figure(scores: Sequence[TaskScore], scale: str, end: float, chosen: str | No
         end: where the percent scale ends.
         chosen: key of the head whose evidence is shown, set off by a band.
     """
-    rows = list(range(len(scores)))
-    known = [(row, score) for row, score in zip(rows, scores, strict=True) if score.reliable]
+    known = [(row, score) for row, score in enumerate(scores) if score.reliable]
     place = (lambda p: float(p)) if scale == "Percent" else _log_odds
     ticks = tuple(end * quarter / 4 for quarter in range(5)) if scale == "Percent" else _LOG_ODDS_TICKS
     edges = (-0.02 * end, 1.02 * end) if scale == "Percent" else (_log_odds(_LOWEST), _log_odds(0.995))
     return charts.figure(
         ROW * len(scores) + 34,
-        *[_interval(row, score, place) for row, score in known],
+        _scales(len(scores), edges),
+        _intervals(known, place),
         go.Scatter(
             x=[place(score.prevalence) for _, score in known],
             y=[row for row, _ in known],
@@ -76,20 +78,34 @@ def figure(scores: Sequence[TaskScore], scale: str, end: float, chosen: str | No
             customdata=[[key_of(score), f"{score.natural_frequency}.", _basis(score)] for _, score in known],
             hovertemplate="%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
         ),
+        _words([(row, f"<b>{score.name}</b>") for row, score in enumerate(scores)], edges[0], "right", ABOVE),
+        _words([(row, words(score)) for row, score in enumerate(scores)], edges[0], "right", BELOW, small=True),
+        _words([(row, _numbers(score)) for row, score in known], edges[1], "left", ABOVE),
+        _words(
+            [(row, f"average {percent(score.prevalence)}") for row, score in known],
+            edges[1],
+            "left",
+            BELOW,
+            small=True,
+        ),
         dragmode=False,
         margin={"l": 14, "r": 14, "t": 2, "b": 28},
-        # all words and lines at once: Plotly copies and checks what is there already with each one that is added
-        shapes=[_line(row) for row in rows]
-        + [_band(row) for row, score in zip(rows, scores, strict=True) if key_of(score) == chosen],
-        annotations=[words for row, score in zip(rows, scores, strict=True) for words in _row_words(row, score)],
+        shapes=[_band(row) for row, score in enumerate(scores) if key_of(score) == chosen],
         xaxis={
             "range": edges,
             "tickvals": [place(tick) for tick in ticks],
             "ticktext": [f"{100 * tick:g} %" for tick in ticks],
             "tickangle": 0,
             "fixedrange": True,
+            "automargin": False,  # the margins are known; Plotly would draw twice to find them
         },
-        yaxis={"range": [len(scores) - 0.5, -0.5], "showticklabels": False, "showgrid": False, "fixedrange": True},
+        yaxis={
+            "range": [len(scores) - 0.5, -0.5],
+            "showticklabels": False,
+            "showgrid": False,
+            "fixedrange": True,
+            "automargin": False,
+        },
     )
 
 
@@ -104,11 +120,11 @@ def alt(group: str, scores: Sequence[TaskScore]) -> str:
     return f"{group}: " + "; ".join(parts) + "."
 
 
-def _interval(row: int, score: TaskScore, place: Callable[[float], float]) -> go.Scatter:
-    lower, upper = score.interval
+def _intervals(known: Sequence[tuple[int, TaskScore]], place: Callable[[float], float]) -> go.Scatter:
+    """The intervals of all rows as one trace, broken between rows: each trace costs the browser."""
     return go.Scatter(
-        x=[place(lower), place(upper)],
-        y=[row, row],
+        x=[value for _, score in known for value in (*map(place, score.interval), None)],
+        y=[value for row, _ in known for value in (row, row, None)],
         mode="lines",
         line={"color": charts.BLUE, "width": 7},
         opacity=0.35,
@@ -116,10 +132,15 @@ def _interval(row: int, score: TaskScore, place: Callable[[float], float]) -> go
     )
 
 
-def _line(row: int) -> dict:
-    """A row's scale, from edge to edge."""
-    ends = {"x0": 0, "x1": 1, "xref": "x domain", "y0": row, "y1": row}
-    return {"type": "line", **ends, "line": {"color": charts.LINE, "width": 1}}
+def _scales(rows: int, edges: tuple[float, float]) -> go.Scatter:
+    """Each row's scale, from edge to edge."""
+    return go.Scatter(
+        x=[*edges, None] * rows,
+        y=[value for row in range(rows) for value in (row, row, None)],
+        mode="lines",
+        line={"color": charts.LINE, "width": 1},
+        hoverinfo="skip",
+    )
 
 
 def _band(row: int) -> dict:
@@ -128,27 +149,26 @@ def _band(row: int) -> dict:
     return {"type": "rect", **edges, "fillcolor": charts.FAINT, "line": {"width": 0}, "layer": "below"}
 
 
-def _row_words(row: int, score: TaskScore) -> list[dict]:
-    """Name and numbers above a row's scale, what they mean below it."""
-    written = [
-        _words(row, "left", 17, f"<b>{score.name}</b>"),
-        _words(row, "left", -16, f"<span style='font-size:11px'>{words(score)}</span>"),
-    ]
-    if score.reliable:
-        lower, upper = score.interval
-        range_text = f"{percent(lower).removesuffix(' %')} to {percent(upper).removesuffix(' %')}"
-        average = f"<span style='font-size:11px'>average {percent(score.prevalence)}</span>"
-        written += [
-            _words(row, "right", 17, f"<b>{percent(score.probability)}</b> ({range_text})"),
-            _words(row, "right", -16, average),
-        ]
-    return written
+def _words(rows: Sequence[tuple[int, str]], edge: float, side: str, above: float, small: bool = False) -> go.Scatter:
+    """Words of each row that begin (``side`` right) or end (left) at an edge of the plot.
+
+    One trace of text: a browser measures every annotation by itself, which took half of the page's time.
+    """
+    return go.Scatter(
+        x=[edge] * len(rows),
+        y=[row - above for row, _ in rows],
+        mode="text",
+        text=[text for _, text in rows],
+        textposition=f"middle {side}",
+        textfont={"size": 11} if small else None,
+        cliponaxis=False,
+        hoverinfo="skip",
+    )
 
 
-def _words(row: int, side: str, shift: int, text: str) -> dict:
-    """Words beside the left or right edge of the plot, ``shift`` pixels above the row's scale."""
-    place = {"x": 0 if side == "left" else 1, "xref": "paper", "xanchor": side, "y": row, "yshift": shift}
-    return {**place, "showarrow": False, "text": text}
+def _numbers(score: TaskScore) -> str:
+    lower, upper = (percent(end).removesuffix(" %") for end in score.interval)
+    return f"<b>{percent(score.probability)}</b> ({lower} to {upper})"
 
 
 def _basis(score: TaskScore) -> str:
