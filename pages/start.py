@@ -42,6 +42,7 @@ def draw_steps() -> None:
             st.markdown(text)
             target = navigation.page(script)
             if target:
+                st.space("stretch")  # the links of all steps stand on one line
                 st.page_link(target, label=label, icon=":material/arrow_forward:")
 
 
@@ -51,6 +52,7 @@ def draw_case(name: str, case: Case) -> None:
         task = TASK_BY_ID[case.task].name if case.task in TASK_BY_ID else case.task
         st.markdown(f"**{plain(case.title)}**  \n{plain(case.look_at)}")
         st.markdown(f":small[:gray[Outcome of {plain(task)}: {'yes' if case.outcome else 'no'}]]")
+        st.space("stretch")
         with st.container(horizontal=True, gap="small"):
             for script, label, icon in ((PATIENTS, "Read", "clinical_notes"), (RISK, "Score", "monitoring")):
                 if navigation.page(script) and st.button(label, key=f"{label}-{number}", icon=f":material/{icon}:"):
