@@ -10,7 +10,7 @@ from core.progress import Progress
 from core.settings import get_settings
 
 T = TypeVar("T")
-_SECONDS_BETWEEN_DRAWINGS = 0.2
+_SECONDS_BETWEEN_LOOKS = 0.4
 
 
 @st.cache_resource(show_spinner=False)
@@ -33,20 +33,23 @@ def run(name: str, work: Callable[[Progress], T]) -> T:
         QueueFullError, JobTimeoutError: shown by :mod:`pages.shared.errors` like any mendable error.
     """
     job = _queue().submit(work, name)
-    slot = st.empty()
+    slot, drawn = st.empty(), None
     try:
-        while not job.wait(_SECONDS_BETWEEN_DRAWINGS):
-            _draw(slot, job)
+        while not job.wait(_SECONDS_BETWEEN_LOOKS):
+            state = _state(job)
+            if state != drawn:  # a browser draws the page anew for each message, alike or not
+                slot.progress(state[0], text=state[1])
+                drawn = state
         return job.result()
     finally:  # also when the user clicked elsewhere and Streamlit stops this run
         job.cancel()
         slot.empty()
 
 
-def _draw(slot: "st.delta_generator.DeltaGenerator", job: Job) -> None:
+def _state(job: Job) -> tuple[float, str]:
+    """Share that is done, and where the job stands in words."""
     if job.position:
-        slot.progress(0.0, text=f"{job.name} · number {job.position} in line")
-        return
+        return 0.0, f"{job.name} · number {job.position} in line"
     done, total, note = job.progress
     count = f" · {done:,} of {total:,}" if total else ""
-    slot.progress(min(done / total, 1.0) if total else 0.0, text=f"{job.name}{count}{f' · {note}' if note else ''}")
+    return min(done / total, 1.0) if total else 0.0, f"{job.name}{count}{f' · {note}' if note else ''}"
