@@ -5,6 +5,8 @@ COPY requirements.txt .
 RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir -r requirements.txt
 
 FROM python:3.11-slim
+# The OpenMP library that lightgbm loads is not in a slim image.
+RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --create-home chartlight
 WORKDIR /opt/chartlight
 COPY --from=build /opt/chartlight/.venv .venv
@@ -17,6 +19,8 @@ ENV CHARTLIGHT_HOME=/var/lib/chartlight \
     MPLCONFIGDIR=/tmp/matplotlib
 USER chartlight
 EXPOSE 8501
+# The first process of a container is not ended by SIGTERM; Python answers SIGINT.
+STOPSIGNAL SIGINT
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
   CMD [".venv/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
 ENTRYPOINT [".venv/bin/python", "-m", "core", "serve"]

@@ -174,6 +174,7 @@ def test_the_container_file_is_sound():
     users = [rest.strip() for word, rest in found if word == "USER"]
     assert users
     assert users[-1] not in ("root", "0")
+    assert ("STOPSIGNAL", "SIGINT") in found, "SIGTERM does not end Python where it is the first process"
     assert [word for word, _ in found].index("USER") < [word for word, _ in found].index("ENTRYPOINT")
     assert sum(word == "HEALTHCHECK" for word, _ in found) == 1
     assert all(rest.startswith("/") for word, rest in found if word == "WORKDIR")
@@ -189,8 +190,12 @@ def test_the_container_file_is_sound():
 
 
 def test_no_secret_and_no_data_goes_into_the_image():
-    ignored = text_of(ROOT / ".dockerignore").split()
-    assert {".git", ".env", ".chartlight", ".streamlit/secrets.toml"} <= set(ignored)
+    first, *rules = [line for line in text_of(ROOT / ".dockerignore").splitlines() if not line.startswith("#")]
+    assert first == "*", "what is not named would go in: datasets, weights and results beside the code"
+    let_in = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    assert all((ROOT / name).exists() for name in let_in)
+    assert {"app.py", "assets", "core", "pages", "pyproject.toml", ".streamlit/config.toml"} <= let_in
+    assert not {".git", ".env", ".chartlight", ".streamlit", ".streamlit/secrets.toml"} & let_in
     kept_out_of_git = text_of(ROOT / ".gitignore").split()
     assert any(line.strip("/") == ".streamlit/secrets.toml" for line in kept_out_of_git)
 
