@@ -31,6 +31,16 @@ def make() -> Segmenter:
     return wrap_model(model.to(memory_format=torch.channels_last), preprocessing=CARD)
 
 
+def parse_arguments(rounds: int, parser: argparse.ArgumentParser | None = None) -> argparse.Namespace:
+    """Read the command line with its rounds and threads, and give the threads to torch."""
+    parser = parser or argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    return args
+
+
 def picture(size: int) -> np.ndarray:
     return np.random.default_rng(0).random((size, size, 3)).astype(np.float32)
 
@@ -78,12 +88,9 @@ def memory(what: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--peer-rounds", type=int, default=3, help="of grad-cam, which is slow")
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--memory", choices=("explain", "train"))
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    args = parse_arguments(7, parser)
     if args.memory:
         memory(args.memory)
         return

@@ -3,25 +3,20 @@
 python -m benchmarks.faithfulness [--rounds 3] [--threads 2]
 """
 
-import argparse
 import copy
 import resource
 
 import torch
 
 from benchmarks._common import interleave, median, report
-from benchmarks.cam import forward, make, picture
+from benchmarks.cam import forward, make, parse_arguments, picture
 from core.imaging.cams import explain
 from core.imaging.faithfulness import deletion_insertion
 from core.imaging.regions import Region
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    args = parse_arguments(rounds=3)
     segmenter, image = make(), picture(256)
     tensor = segmenter.prepare(image)[0]
     # the peer is the network as segmentation_models_pytorch builds it; our segmenters hold it channels last

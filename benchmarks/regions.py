@@ -3,22 +3,14 @@
 python -m benchmarks.regions [--rounds 5] [--threads 2]
 """
 
-import argparse
-
-import torch
-
 from benchmarks._common import interleave, median, report
-from benchmarks.cam import make, picture
+from benchmarks.cam import make, parse_arguments, picture
 from core.imaging.cams import explain, explain_regions
 from core.imaging.regions import Region
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    args = parse_arguments(rounds=5)
     segmenter, image = make(), picture(256)
     regions = [Region("pixel", point=(16 * index + 8, 16 * index + 8)) for index in range(16)]
     cases = {

@@ -13,43 +13,9 @@ from core.embedding.encoders import load_encoder
 from core.risk.heads import load_heads, save_head
 from core.risk.records import feature_identity
 from core.settings import PROJECT_ROOT
-from tests.core.embedding.tiny_models import WIDTH, build
+from tests.core.embedding.tiny_models import TEMPLATE, build, registry_entry
 
 TASKS = ("guo_los", "lab_anemia")
-REGISTRY = """
-[tiny]
-title = "Tiny BERT"
-source = "folder:{bert}"
-architecture = "bert"
-dimension = {width}
-pooling = "mean"
-attention = "bidirectional"
-chunking = "structure"
-chunk_tokens = 256
-max_tokens = 1500
-licence = "none"
-traps = ["Random weights: its scores mean nothing."]
-
-[tiny-instructed]
-source = "folder:{qwen3}"
-architecture = "qwen3"
-dimension = {width}
-pooling = "last"
-attention = "causal"
-template = "Instruct: {{instruction}}\\nQuery:\\n{{record}}"
-max_tokens = 400
-licence = "none"
-
-[huge]
-source = "folder:{qwen3}"
-architecture = "qwen3"
-dimension = {width}
-pooling = "last"
-attention = "causal"
-max_tokens = 400
-parameters = 4000000000000
-licence = "none"
-"""
 
 
 @dataclass(frozen=True)
@@ -72,8 +38,13 @@ class TinyEncoders:
 def write(folder: Path) -> TinyEncoders:
     """Write everything. The environment must name the registry and a home when this runs (see the fixture)."""
     registry, dataset = folder / "own.toml", folder / "demo"
-    models = {family: build(family, folder / family) for family in ("bert", "qwen3")}
-    registry.write_text(REGISTRY.format(width=WIDTH, **models))
+    bert, qwen3 = (build(family, folder / family) for family in ("bert", "qwen3"))
+    traps = ["Random weights: its scores mean nothing."]
+    registry.write_text(
+        registry_entry("tiny", "bert", bert, title="Tiny BERT", traps=traps)
+        + registry_entry("tiny-instructed", "qwen3", qwen3, template=TEMPLATE)
+        + registry_entry("huge", "qwen3", qwen3, parameters=4_000_000_000_000)
+    )
     generate_demo(dataset, subjects=300, seed=0)
     for heads in ("heads", "only-minilm"):
         (folder / heads).mkdir()

@@ -25,31 +25,9 @@ from core.embedding.encoders import load_encoder
 from core.embedding.features import read_features
 from core.errors import InputError, MissingError
 from core.settings import PROJECT_ROOT, get_settings
-from tests.core.embedding.tiny_models import WIDTH
+from tests.core.embedding.tiny_models import TEMPLATE, WIDTH, registry_entry
 
 TASKS = ["guo_los", "new_hypertension"]
-OWN = """
-[tiny-bert]
-source = "folder:{bert}"
-architecture = "bert"
-dimension = {width}
-pooling = "mean"
-attention = "bidirectional"
-chunking = "structure"
-chunk_tokens = 256
-max_tokens = 1500
-licence = "none"
-
-[tiny-qwen3]
-source = "folder:{qwen3}"
-architecture = "qwen3"
-dimension = {width}
-pooling = "last"
-attention = "causal"
-template = "Instruct: {{instruction}}\\nQuery:\\n{{record}}"
-max_tokens = 300
-licence = "none"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +40,12 @@ def demo(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def own_settings(tmp_path, tiny_folders, monkeypatch):
     """Tiny encoders and a cache of the test's own, for this process and those that it starts."""
-    (tmp_path / "own.toml").write_text(OWN.format(width=WIDTH, **tiny_folders))
-    monkeypatch.setenv("CHARTLIGHT_ENCODERS", str(tmp_path / "own.toml"))
+    own = tmp_path / "own.toml"
+    own.write_text(
+        registry_entry("tiny-bert", "bert", tiny_folders["bert"])
+        + registry_entry("tiny-qwen3", "qwen3", tiny_folders["qwen3"], template=TEMPLATE, max_tokens=300)
+    )
+    monkeypatch.setenv("CHARTLIGHT_ENCODERS", str(own))
     monkeypatch.setenv("CHARTLIGHT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CHARTLIGHT_DEVICE", "cpu")
     monkeypatch.setattr(cohort_module, "ROWS", (8, 8))

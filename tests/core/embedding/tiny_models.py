@@ -1,6 +1,7 @@
 """Tiny randomly initialised models of each encoder family, written to disk as the published ones are."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import core.torchvision_ops  # noqa: F401  isort: skip
@@ -18,6 +19,12 @@ REGISTERED = {
     "bert": "minilm",
 }
 WIDTH = 32
+TEMPLATE = "Instruct: {instruction}\nQuery:\n{record}"
+ENTRIES = {
+    "bert": {"pooling": "mean", "attention": "bidirectional", "chunking": "structure", "chunk_tokens": 256}
+    | {"max_tokens": 1500},
+    "qwen3": {"pooling": "last", "attention": "causal", "max_tokens": 400},
+}
 SIZES = {
     "vocab_size": 264,
     "hidden_size": WIDTH,
@@ -82,3 +89,10 @@ def tiny_spec(family: str, folder: Path, **changes: object) -> EncoderSpec:
         "max_tokens": 4096,
     } | changes
     return dataclasses.replace(get_spec(REGISTERED[family]), **changes)
+
+
+def registry_entry(name: str, family: str, folder: Path, **more: object) -> str:
+    """The entry, in the TOML of a registry of the test's own, that names the tiny model in ``folder``."""
+    entry = {"source": f"folder:{folder}", "architecture": family, "dimension": WIDTH, "licence": "none"}
+    entry |= ENTRIES[family] | more
+    return "\n".join([f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in entry.items()), ""])
