@@ -10,8 +10,10 @@ import numpy as np
 
 from core.errors import InputError
 
-PROFILES = ("corrected", "paper")
-STRATEGIES = ("markdown", "recent_codes")
+PROFILES: dict[str, str] = {"corrected": "Corrected", "paper": "As in the paper"}
+"""Profile id -> what a page calls it."""
+STRATEGIES: dict[str, str] = {"markdown": "Markdown", "recent_codes": "Recent codes"}
+"""Strategy id -> what a page calls it."""
 
 MARKDOWN_SECTIONS: dict[str, str] = {
     "demographics": "Patient Demographics",

@@ -11,6 +11,7 @@ import polars as pl
 from core.ehr.lookback import LOOKBACKS
 from core.ehr.tasks import GROUPS
 from core.risk.fewshot import ALL
+from core.risk.model_names import FAMILIES
 from core.risk.published import published
 from core.risk.subtasks import ALL_SUBTASKS
 
@@ -21,17 +22,6 @@ UNCHANGED = "as it is"
 RELIABLE_POSITIVES = 30
 """Held-out positives under which a task's figure is not reliable."""
 PLACES: tuple[str, ...] = ("macro", *GROUPS)
-FAMILIES = {
-    "context": "Context length",
-    "lookback": "Look-back",
-    "instruction": "Instruction",
-    "sections": "Sections",
-    "chunk": "Chunk length",
-    "strategy": "Strategy",
-    "profile": "Profile",
-    "encoder": "Encoder",
-}
-"""Display name by ablation, in the order of the page."""
 _VALUES = {
     "lookback": tuple(LOOKBACKS),
     "instruction": ("task", "generic", "empty"),
@@ -199,8 +189,8 @@ def ablations(groups: pl.DataFrame | None, family: str, versions: Sequence[str],
     The model without the ablation is the variant "as it is" for the run; publications name theirs ("full", "8192").
 
     Returns:
-        Columns ``source``, ``model``, ``variant`` (the value alone: "512", "without:labs"), ``value``, ``lower``,
-        ``upper``; variants in their natural order.
+        Columns ``source``, ``model`` (the head alone where encoders are compared), ``variant`` (the value alone:
+        "512", "without:labs"), ``value``, ``lower``, ``upper``; variants in their natural order.
     """
     columns = ["source", "model", "variant", "value", "lower", "upper"]
     rows = published().filter(
@@ -218,7 +208,7 @@ def ablations(groups: pl.DataFrame | None, family: str, versions: Sequence[str],
         if family != "encoder":
             base = base.join(changed.select("model").unique(), on="model", how="semi")
         both = pl.concat([changed.with_columns(variant=value), base.with_columns(variant=pl.lit(UNCHANGED))])
-        name = pl.lit("head ") + pl.col("head") if family == "encoder" else pl.col("model") + " " + pl.col("head")
+        name = pl.col("head") if family == "encoder" else pl.col("model") + " " + pl.col("head")
         variant = pl.when((pl.col("variant") == UNCHANGED) & (family == "encoder")).then("model").otherwise("variant")
         parts.insert(0, both.with_columns(source=pl.lit(OURS), variant=variant, model=name).select(columns))
     out = pl.concat(parts)

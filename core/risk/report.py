@@ -11,6 +11,7 @@ import polars as pl
 from core.ehr.tasks import GROUPS, TASK_BY_ID
 from core.risk.fewshot import ALL
 from core.risk.heads import write_atomic
+from core.risk.model_names import model_key, model_name
 from core.risk.published import CHEXPERT_NOTE, LEAK_NOTE, VERSIONS, published
 from core.risk.run_record import PATIENTS_NOTES, is_synthetic, record_rows
 from core.risk.runner import BenchmarkResult
@@ -52,7 +53,7 @@ def _shots(k: int) -> str:
 
 
 def _model(row: dict) -> str:
-    return f"{row['model']} {row['head']}" + (f" [{row['variant']}]" if row["variant"] else "")
+    return model_name(model_key(row["model"], row["head"], row["variant"]))
 
 
 def _macro(groups: pl.DataFrame) -> str:
@@ -100,8 +101,8 @@ def _differences(differences: pl.DataFrame) -> str:
         (
             TASK_BY_ID[row["task"]].name,
             _shots(row["k"]),
-            row["a"],
-            row["b"],
+            model_name(row["a"]),
+            model_name(row["b"]),
             row["score"].upper(),
             f"{row['difference']:+.3f} ({row['lower']:+.3f} to {row['upper']:+.3f})",
             f"{row['p_value']:.3f}",

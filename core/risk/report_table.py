@@ -8,6 +8,7 @@ import polars as pl
 from core.ehr.tasks import GROUPS, TASK_BY_ID
 from core.risk.heads import Head
 from core.risk.metrics import auprc, auroc, brier
+from core.risk.model_names import model_key, model_name
 from core.risk.score import TaskScore
 
 
@@ -81,6 +82,6 @@ def groups_text(groups: pl.DataFrame) -> str:
     for key, cells in part.group_by(["model", "head", "variant", "k"], maintain_order=True):
         value = dict(zip(cells["group"], cells["value"]))
         model, head, variant, k = key
-        name = f"{model} {head}" + (f" [{variant}]" if variant else "")
+        name = model_name(model_key(str(model), str(head), str(variant)))
         rows.append((name, "all" if k == -1 else str(k), *(f"{value[n]:.3f}" if n in value else "-" for n in names)))
     return text_table(("AUROC", "k", *(GROUPS.get(name, "Macro") for name in names)), rows)

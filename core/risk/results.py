@@ -20,6 +20,7 @@ from core.risk.bootstrap import (
 )
 from core.risk.cohort import TaskLabels
 from core.risk.metrics import auprc, auroc, brier, calibration_slope_intercept, ece
+from core.risk.model_names import model_key
 from core.risk.subtasks import SUBTASK_BY_KEY
 from core.risk.units import UnitPart, UnitResult, UnitSpec
 
@@ -182,8 +183,7 @@ def differences_table(units: Sequence[UnitResult], labels: dict[str, TaskLabels]
     by_task: dict[tuple[str, int], dict[str, UnitResult]] = defaultdict(dict)
     for unit in units:
         spec = unit.spec
-        name = f"{spec.model} {spec.head}" + (f" [{spec.variant}]" if spec.variant else "")
-        by_task[spec.task, spec.k][name] = unit
+        by_task[spec.task, spec.k][model_key(spec.model, spec.head, spec.variant)] = unit
     rows = []
     for (task, k), models in by_task.items():
         averaged = {name: _averaged(unit) for name, unit in models.items()}

@@ -18,6 +18,7 @@ from core.risk.cohort import SPLITS, TaskLabels
 from core.risk.featuresets import FeatureSet
 from core.risk.fewshot import ALL
 from core.risk.heads import write_atomic
+from core.risk.model_names import HEAD_NAMES, model_key, model_name
 from core.safety import EXPORT_NOTICE
 from core.versions import versions
 
@@ -164,7 +165,8 @@ def record_rows(record: Mapping[str, Any]) -> list[tuple[str, str]]:
             )
     models = record.get("models")
     for model in [one for one in models if isinstance(one, Mapping)] if isinstance(models, list) else []:
-        rows.append((f"Model {_model_name(model)}", _model_words(model)))
+        key = model_key(str(model.get("name")), variant=str(model.get("variant") or ""))
+        rows.append((f"Model {model_name(key)}", _model_words(model)))
     rows += [(name.replace("_", " ").capitalize(), _plain(value)) for name, value in options.items()]
     rows.append(("Started, finished", f"{record.get('started', 'unknown')} to {record.get('finished', 'unknown')}"))
     if units:
@@ -174,15 +176,13 @@ def record_rows(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _model_name(model: Mapping[str, Any]) -> str:
-    return f"{model.get('name')}" + (f" [{model['variant']}]" if model.get("variant") else "")
-
-
 def _model_words(model: Mapping[str, Any]) -> str:
     features = model.get("features")
     features = features if isinstance(features, Mapping) else {}
     encoder = features.get("encoder")
-    words = [f"heads {_plain(model.get('heads'))}", f"{_plain(model.get('dimension'))} features"]
+    heads = model.get("heads")
+    named = [HEAD_NAMES.get(str(head), str(head)) for head in heads] if isinstance(heads, list) else []
+    words = [" and ".join(named) or "no heads", f"{_plain(model.get('dimension'))} features"]
     if isinstance(encoder, Mapping):
         words.append(f"encoder {encoder.get('name')} {encoder.get('revision')}, {encoder.get('max_tokens')} tokens")
     if model.get("shots"):

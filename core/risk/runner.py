@@ -25,6 +25,7 @@ from core.risk.counts import CountOptions, count_features
 from core.risk.featuresets import FeatureSet
 from core.risk.fewshot import ALL, Shots, make_shots, read_shots_file, shots_from_json, shots_to_json
 from core.risk.heads import write_atomic
+from core.risk.model_names import features_name, model_key, model_name
 from core.risk.results import differences_table, groups_table, predictions_table, result_rows, results_table
 from core.risk.run_record import describe_run, read_record, write_record
 from core.risk.subtasks import SUBTASK_BY_KEY
@@ -270,7 +271,8 @@ def _match(
     for i, feature_set in enumerate(features):
         bad = (feature_set.about or {}).get("rows_not_finite", 0)
         if bad:
-            message = f"{bad} feature rows of {feature_set.name} hold values that are not finite and count as missing"
+            name = features_name(feature_set.name)
+            message = f"{bad} feature rows of {name} hold values that are not finite and count as missing"
             problems.append(Problem(feature_set.name, "missing_features", int(bad), message))
         for task, of_task in labels.items():
             found = feature_set.find(task, of_task.subject, of_task.time)
@@ -281,8 +283,8 @@ def _match(
                     s: int(((found < 0) & (of_task.split == s)).sum()) for s in ("train", "tuning", "held_out")
                 }
                 parts = ", ".join(f"{count} {split}" for split, count in by_split.items() if count)
-                name = feature_set.name + (f" [{feature_set.variant}]" if feature_set.variant else "")
-                message = f"{name} has no features for {n} of {len(found)} labels ({parts}); they were left out for it"
+                name = model_name(model_key(feature_set.name, variant=feature_set.variant))
+                message = f"{name}: no features for {n} of {len(found)} labels ({parts}); they were left out for it"
                 problems.append(Problem(task, "missing_features", n, message))
     return positions, problems
 

@@ -24,6 +24,7 @@ from core.risk.fewshot import ALL, Shots
 from core.risk.fit import check_target, fit_logistic
 from core.risk.heads import save_arrays
 from core.risk.metrics import log_odds
+from core.risk.model_names import model_key, model_name
 
 HEADS = ("lr_lbfgs", "gbm")
 VERSION = 1  # raise it when a unit's numbers change
@@ -98,7 +99,8 @@ def run_unit(
             parts += _subtask(spec, key, target, labels, features, found, shots.get(key, ()))
         except ChartlightError as error:
             n = int((labels.split == "held_out").sum())
-            problems.append(Problem(key, "one_class", n, f"{spec.model} {spec.head}: not evaluated: {error.what}"))
+            name = model_name(model_key(spec.model, spec.head, spec.variant))
+            problems.append(Problem(key, "one_class", n, f"{name}: not evaluated: {error.what}"))
     return UnitResult(spec, tuple(parts), tuple(problems))
 
 

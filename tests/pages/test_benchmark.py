@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
+from streamlit.testing.v1 import AppTest
 
 from core import figures, files
 from core.access import Identity
@@ -131,6 +132,51 @@ def test_every_tab_opens_with_a_run(open_page, run_folder, cohort, tab):
     assert "need a run" not in shown(app)
 
 
+def said(app: AppTest) -> str:
+    """All that a page shows: texts, labels, options, alt texts, figures and tables with their headings."""
+    return "\n".join([*(str(getattr(node, "proto", "")) for node in app.main), tables(app)])
+
+
+@pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("folder", ["a run of one's own", "the shipped run"])
+def test_models_are_named_in_words(open_page, run_folder, cohort, tab, folder):
+    own = {"datasets": cohort, "results": run_folder.parent} if folder != "the shipped run" else {}
+    app = open_page(PAGE, query={"benchmark": tab}, **own)
+    sound(app)
+    for family in ("context", "lookback", "instruction", "sections") if tab == "Ablations" else ("",):
+        if family:
+            app.button_group(key="ablation-family").set_value(family).run()
+            sound(app)
+        text = said(app)
+        assert "logistic regression" in text  # the line below the choice of a run, at least
+        assert not re.search(r"lr_lbfgs|count gbm|\[(?:context|lookback)=", text)
+
+
+def test_compared_models_are_chosen_by_key_and_shown_in_words(open_page):
+    app = open_page(PAGE, query={"benchmark": "Compare models"})
+    choice = app.selectbox(key="compare-b")
+    assert "minilm, logistic regression, context 2,048 tokens" in choice.options
+    assert "minilm, logistic regression, look-back 1 year" in choice.options
+    choice.set_value("minilm lr_lbfgs [lookback=1y]").run()
+    sound(app)
+    table = pl.read_parquet(source.DEMO / "differences.parquet").filter(
+        (pl.col("a") == "minilm lr_lbfgs") & (pl.col("b") == "minilm lr_lbfgs [lookback=1y]") & (pl.col("k") == -1)
+        & (pl.col("score") == "auroc")
+    )  # fmt: skip
+    shown_ = sorted(app.dataframe[0].value["A minus B"])
+    assert shown_ == sorted(f"{value:+.3f}" for value in table["difference"]) and shown_
+
+
+def test_how_a_run_was_made_names_its_models_in_words(open_page):
+    app = open_page(PAGE)
+    app.session_state["benchmark-made"] = True
+    app.run()
+    rows = next(frame.value for frame in app.dataframe if "What" in frame.value.columns).set_index("What")["Value"]
+    assert rows["Model Counts"].iloc[0].startswith("logistic regression, ")
+    assert rows["Model minilm, look-back 1 year"].startswith("logistic regression, 384 features")
+    assert not rows[rows.index != "Command"].str.contains("lr_lbfgs").any()  # the command is to be typed again
+
+
 def test_any_run_on_synthetic_patients_says_so_and_tells_how_it_was_made(open_page, run_folder, cohort, tmp_path):
     made = tmp_path / "results" / "made-up"
     shutil.copytree(run_folder, made)
@@ -174,7 +220,7 @@ def test_our_values_stand_beside_the_published_ones(open_page, run_folder, cohor
     ours = table[table["Source"] == "This run"]
     assert len(ours) == 2 and "paper v5" in set(table["Source"])
     for model, value in groups.select("model", "value").iter_rows():
-        assert ours[ours["Model"] == f"{model} lr_lbfgs"]["Macro"].item().startswith(f"{value:.3f}")
+        assert ours[ours["Model"] == f"{model}, logistic regression"]["Macro"].item().startswith(f"{value:.3f}")
     assert "mean of 3 of 4 groups" in ours["Macro"].iloc[0]
 
 
@@ -183,7 +229,12 @@ def test_few_shot_curves_have_ours_and_the_leaderboards(open_page, run_folder, c
     app.selectbox(key="few-shot-place").set_value("operational_outcomes").run()
     sound(app)
     spec = drawn(app)
-    assert "=sharp lr_lbfgs" in spec and "CLMBR-T-Base" in spec and "Leaderboard v3.2" in spec and "paper v5" in spec
+    assert (
+        "=sharp, logistic regression" in spec
+        and "CLMBR-T-Base" in spec
+        and "Leaderboard v3.2" in spec
+        and "paper v5" in spec
+    )
 
 
 def test_few_positives_are_marked(open_page, run_folder, cohort):
@@ -191,7 +242,7 @@ def test_few_positives_are_marked(open_page, run_folder, cohort):
     table = app.dataframe[0].value
     few = table["Positives"] < 30
     assert (table[few]["Estimate"] == "not reliable").all() and (table[~few]["Estimate"] == "reliable").all()
-    assert set(table["Model"]) == {"=sharp lr_lbfgs", "blunt lr_lbfgs"}
+    assert set(table["Model"]) == {"=sharp, logistic regression", "blunt, logistic regression"}
 
 
 def test_the_better_model_wins_the_paired_comparison(open_page, run_folder, cohort):
@@ -265,10 +316,11 @@ def test_files_carry_the_notice_and_no_formula(open_page, run_folder, cohort, mo
     lines = made["benchmark-few-shot.csv"].splitlines()
     assert "Not a medical device" in lines[0]
     rows = list(csv.DictReader(io.StringIO("\n".join(lines[1:]))))
-    assert {row["series"] for row in rows} >= {"'=sharp lr_lbfgs"}
+    assert {row["series"] for row in rows} >= {"'=sharp, logistic regression"}
     assert not any(value.startswith("=") for row in rows for value in row.values())
     svg = made["benchmark-few-shot.svg"].decode()
-    assert ElementTree.fromstring(svg).tag.endswith("svg") and "Not a medical device" in svg and "=sharp" in svg
+    assert ElementTree.fromstring(svg).tag.endswith("svg") and "Not a medical device" in svg
+    assert "=sharp, logistic regression" in svg and "lr_lbfgs" not in svg
     assert Image.open(io.BytesIO(made["benchmark-few-shot.png"])).size[0] > 1000
 
 

@@ -5,6 +5,7 @@ import streamlit as st
 
 from core.figures import Plot, Series
 from core.risk.comparison import OURS, PLACES, UNCHANGED, ablations, families, interval_text, variant_order
+from core.risk.model_names import setting_name, value_name
 from core.risk.published import LEAK_NOTE
 from pages.shared import empty
 from pages.shared.benchmark import draw, looks
@@ -53,7 +54,7 @@ def plot(rows: pl.DataFrame, family: str, title: str, place: str, run: Run) -> P
     series, said = [], []
     for i, (source, model) in enumerate(rows.select("source", "model").unique(maintain_order=True).iter_rows()):
         part = rows.filter((pl.col("source") == source) & (pl.col("model") == model))
-        name = model if source == OURS else f"{model} · {looks.source_name(source)}"
+        name = looks.line_name(source, model)
         base = pl.col("variant") == UNCHANGED
         for piece in (part.filter(~base), part.filter(base)):  # the unchanged model is no point of the line
             if not piece.height:
@@ -67,7 +68,7 @@ def plot(rows: pl.DataFrame, family: str, title: str, place: str, run: Run) -> P
                     piece["lower"].to_list(),
                     piece["upper"].to_list(),
                     [
-                        f"{name}, {title.lower()} {variant}: {interval_text(v, low, high)}"
+                        f"{name}, {setting_name(family, variant)}: {interval_text(v, low, high)}"
                         for variant, v, low, high in piece.select("variant", "value", "lower", "upper").iter_rows()
                     ],
                     *draw.mark(i),
@@ -77,14 +78,15 @@ def plot(rows: pl.DataFrame, family: str, title: str, place: str, run: Run) -> P
             )
         value = part["value"].to_list()
         best = max(range(len(value)), key=value.__getitem__)
-        said.append(f"{name} is highest at {part['variant'][best]} with {value[best]:.3f}")
+        said.append(f"{name} is highest at {setting_name(family, part['variant'][best])} with {value[best]:.3f}")
     alt = f"{place} AUROC by {title.lower()}: {'; '.join(said)}."
     note = run.footnote
     heading = f"{title}: {place} AUROC"
     if across:
-        ticks = [(float(i), variant) for i, variant in enumerate(variants)]
+        ticks = [(float(i), value_name(family, variant)) for i, variant in enumerate(variants)]
         return Plot(heading, alt, series, x_title=UNITS[family], y_title="AUROC", x_ticks=ticks, note=note)
-    return Plot(heading, alt, series, x_title="AUROC", y_title=title.lower(), rows=variants, note=note)
+    names = [value_name(family, variant) for variant in variants]
+    return Plot(heading, alt, series, x_title="AUROC", y_title=title.lower(), rows=names, note=note)
 
 
 def _sorted(rows: pl.DataFrame, family: str) -> list[str]:

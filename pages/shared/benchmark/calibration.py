@@ -7,6 +7,7 @@ import streamlit as st
 from core.figures import Plot, Series
 from core.risk.comparison import RELIABLE_POSITIVES, mean_replicates, shots_of
 from core.risk.metrics import brier, calibration_in_the_large, calibration_slope_intercept, ece, ici, reliability_curve
+from core.risk.model_names import model_name
 from pages.shared import empty
 from pages.shared.benchmark import draw, looks, pick, source
 from pages.shared.benchmark.source import Run
@@ -42,11 +43,10 @@ def show(run: Run) -> None:
     if not rows.height:
         empty.show("There are no predictions of this choice", key="calibration")
         return
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns([2, 1], gap="large")
     with left:
         draw.show(plot(rows, column, looks.TASK_NAMES.get(task, task), run), "calibration", 440)
     with right:
-        st.dataframe(numbers(rows, column), hide_index=True, key="calibration-table", alt="Calibration of each model")
         if positives < RELIABLE_POSITIVES:
             st.markdown(
                 f":material/info: {positives} positives, fewer than {RELIABLE_POSITIVES}: no reliable estimate."
@@ -56,6 +56,7 @@ def show(run: Run) -> None:
             "Ideal: slope 1, intercept 0, ECE 0 (ten bins of equal width). ICI: mean distance from a smooth line. "
             "A calibrator is fitted on the tuning split, these are held-out patients."
         )
+    st.dataframe(numbers(rows, column), hide_index=True, key="calibration-table", alt="Calibration of each model")
 
 
 def plot(rows: pl.DataFrame, column: str, task: str, run: Run) -> Plot:
@@ -63,16 +64,17 @@ def plot(rows: pl.DataFrame, column: str, task: str, run: Run) -> Plot:
     series, said = [], []
     for i, model in enumerate(rows["model"].unique(maintain_order=True)):
         part = rows.filter(pl.col("model") == model)
+        name = model_name(model)
         curve = reliability_curve(part["label"].to_numpy(), part[column].to_numpy())
         series.append(
             Series(
-                model,
+                name,
                 [b.predicted for b in curve],
                 [b.observed for b in curve],
                 [b.lower for b in curve],
                 [b.upper for b in curve],
                 [
-                    f"{model}: predicted {100 * b.predicted:.1f} %, observed {100 * b.observed:.1f} % "
+                    f"{name}: predicted {100 * b.predicted:.1f} %, observed {100 * b.observed:.1f} % "
                     f"({100 * b.lower:.1f} to {100 * b.upper:.1f}), {b.n:,} labels"
                     for b in curve
                 ],
@@ -80,7 +82,7 @@ def plot(rows: pl.DataFrame, column: str, task: str, run: Run) -> Plot:
                 line="solid",
             )
         )
-        said.append(f"{model} ECE {ece(part['label'].to_numpy(), part[column].to_numpy()):.3f}")
+        said.append(f"{name} ECE {ece(part['label'].to_numpy(), part[column].to_numpy()):.3f}")
     high = max([v for s in series for v in (*s.x, *s.upper) if v is not None], default=1.0)
     end = min(1.0, max(0.1, 1.05 * high))
     return Plot(
@@ -97,8 +99,8 @@ def plot(rows: pl.DataFrame, column: str, task: str, run: Run) -> Plot:
 
 
 def numbers(rows: pl.DataFrame, column: str) -> pd.DataFrame:
-    """Slope, intercept, calibration in the large, ECE, ICI and Brier score of each model, models across."""
-    out = {}
+    """Slope, intercept, calibration in the large, ECE, ICI and Brier score, one line a model."""
+    out = []
     for model in rows["model"].unique(maintain_order=True):
         part = rows.filter(pl.col("model") == model)
         y, p = part["label"].to_numpy(), part[column].to_numpy()
@@ -111,6 +113,9 @@ def numbers(rows: pl.DataFrame, column: str) -> pd.DataFrame:
             "ICI": ici(y, p),
             "Brier score": brier(y, p),
         }
-        out[model] = {name: "not defined" if v != v else f"{v:.3f}" for name, v in values.items()}
-        out[model] |= {"Held out": f"{len(y):,}", "Positives": f"{int(y.sum()):,}"}
-    return pd.DataFrame(out).rename_axis("Measure").reset_index()
+        out.append(
+            {"Model": model_name(model)}
+            | {name: "not defined" if v != v else f"{v:.3f}" for name, v in values.items()}
+            | {"Held out": f"{len(y):,}", "Positives": f"{int(y.sum()):,}"}
+        )
+    return pd.DataFrame(out)

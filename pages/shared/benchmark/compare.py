@@ -7,6 +7,7 @@ import streamlit as st
 from core.ehr.tasks import TASK_BY_ID
 from core.figures import Plot, Series
 from core.risk.comparison import oriented, shots_of
+from core.risk.model_names import model_name
 from pages.shared import charts, empty
 from pages.shared.benchmark import draw, looks, source
 from pages.shared.benchmark.source import Run
@@ -28,8 +29,9 @@ def show(run: Run) -> None:
         )  # fmt: skip
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-compare"):
-        a = st.selectbox("Model A", names, 0, key="compare-a", width=260)
-        b = st.selectbox("Model B", [name for name in names if name != a], 0, key="compare-b", width=260)
+        a = st.selectbox("Model A", names, 0, format_func=model_name, key="compare-a", width=340)
+        others = [name for name in names if name != a]
+        b = st.selectbox("Model B", others, 0, format_func=model_name, key="compare-b", width=340)
         ks = shots_of(differences)
         k = st.segmented_control(
             "Training examples a class", ks, default=ks[-1], required=True, format_func=looks.shots, key="compare-k"
@@ -55,7 +57,7 @@ def show(run: Run) -> None:
             f":gray[{apart} intervals exclude 0 before the correction. A run with few bootstrap replicates has no "
             "small p-values; 1,000 are the default.]"
         )
-    draw.show(plot(rows, a, b, looks.SCORES[score or "auroc"], run), "compare")
+    draw.show(plot(rows, model_name(a), model_name(b), looks.SCORES[score or "auroc"], run), "compare")
     st.dataframe(table(rows), hide_index=True, key="compare-table", alt="Paired differences of every task")
     st.caption(
         "Both models on the same patient resamples; few-shot replicates' probabilities are averaged, the chest X-ray "
@@ -65,7 +67,7 @@ def show(run: Run) -> None:
 
 
 def plot(rows: pl.DataFrame, a: str, b: str, score: str, run: Run) -> Plot:
-    """The forest of differences."""
+    """The forest of differences between the models named ``a`` and ``b``."""
     sure = [p is not None and p < SIGNIFICANT for p in rows["p_holm"]]
     names = [TASK_BY_ID[task].name for task in rows["task"]]
     series = Series(
@@ -85,7 +87,7 @@ def plot(rows: pl.DataFrame, a: str, b: str, score: str, run: Run) -> Plot:
         hollow=[not one for one in sure],
     )
     return Plot(
-        f"{score}: {a} minus {b}",
+        f"{score}: A minus B\nA: {a}\nB: {b}",  # long names, one a line, or the heading is wider than the figure
         f"Paired differences in {score} of {rows.height} tasks, {a} minus {b}, with 95 % intervals; {sum(sure)} have "
         "a p-value below 0.05 after Holm's correction.",
         [series],

@@ -54,7 +54,7 @@ def plot(rows: pl.DataFrame, place: str, score: str, run: Run) -> Plot:
     models.sort(key=lambda pair: pair[0] != OURS)
     for i, (source, model) in enumerate(models):
         part = rows.filter((pl.col("source") == source) & (pl.col("model") == model))
-        name = model if source == OURS else f"{model} · {looks.source_name(source)}"
+        name = looks.line_name(source, model)
         look = dict(zip(("colour", "symbol"), draw.mark(i), strict=True))
         curve, whole = part.filter(pl.col("k") != ALL), part.filter(pl.col("k") == ALL)
         series.append(

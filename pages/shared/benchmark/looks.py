@@ -2,6 +2,7 @@
 
 from core.ehr.tasks import GROUPS
 from core.risk.comparison import OURS
+from core.risk.model_names import model_name
 from core.risk.published import LEADERBOARD
 from core.risk.subtasks import ALL_SUBTASKS
 from pages.shared import charts
@@ -30,6 +31,17 @@ TASK_NAMES = {sub.key: sub.name if sub.label is None else f"Chest X-ray: {sub.la
 def source_name(source: str) -> str:
     """Name of a source in a legend or a table."""
     return {OURS: OURS, LEADERBOARD: "Leaderboard v3.2"}.get(source, f"paper {source}")
+
+
+def plain_name(source: str, model: str) -> str:
+    """Name of a model: the run's in words, a published one as its source has it."""
+    return model_name(model) if source == OURS else model
+
+
+def line_name(source: str, model: str) -> str:
+    """Name of a model in a legend, with its source where that is not the run."""
+    name = plain_name(source, model)
+    return name if source == OURS else f"{name} · {source_name(source)}"
 
 
 def shots(k: int) -> str:

@@ -72,6 +72,7 @@ def plot(rows: pl.DataFrame, score: str, run: Run) -> Plot:
     """The figure: one line a model, one panel for the macro value and each group."""
     lines = labels(rows)
     place_of = {line: i for i, line in enumerate(lines)}
+    name_of = {line: looks.plain_name(*line) for line in lines}
     series = []
     for source in dict.fromkeys(source for source, _ in lines):
         colour, symbol = looks.SOURCES[source]
@@ -87,7 +88,7 @@ def plot(rows: pl.DataFrame, score: str, run: Run) -> Plot:
                     part["lower"].to_list(),
                     part["upper"].to_list(),
                     [
-                        f"{model}, {looks.source_name(source)}: {interval_text(value, low, high)}"
+                        f"{name_of[source, model]}, {looks.source_name(source)}: {interval_text(value, low, high)}"
                         + (f" · {note}" if note.startswith("mean of") else "")
                         for model, value, low, high, note in part.select(
                             "model", "value", "lower", "upper", "note"
@@ -100,7 +101,7 @@ def plot(rows: pl.DataFrame, score: str, run: Run) -> Plot:
                 )
             )
     best = [
-        f"{model} ({looks.source_name(source)}) {value:.3f}"
+        f"{name_of[source, model]} ({looks.source_name(source)}) {value:.3f}"
         for source, model, value in rows.filter(pl.col("place") == "macro")
         .group_by("source", maintain_order=True)
         .agg(pl.col("model", "value").sort_by("value", descending=True).first())
@@ -114,7 +115,7 @@ def plot(rows: pl.DataFrame, score: str, run: Run) -> Plot:
         [looks.SHORT_PLACES[place] for place in PLACES],
         score,
         "model",
-        rows=[model if source == OURS else f"{model} · {_tag(source)}" for source, model in lines],
+        rows=[name_of[line] if line[0] == OURS else f"{name_of[line]} · {_tag(line[0])}" for line in lines],
         note=run.footnote,
     )
 
@@ -125,7 +126,8 @@ def table(rows: pl.DataFrame) -> pd.DataFrame:
     for source, model in labels(rows):
         part = rows.filter((pl.col("source") == source) & (pl.col("model") == model))
         cells = {row["place"]: row for row in part.iter_rows(named=True)}
-        entry = {"Model": model, "Source": looks.source_name(source) + (" (leak)" if source == "v1/v2" else "")}
+        leak = " (leak)" if source == "v1/v2" else ""
+        entry = {"Model": looks.plain_name(source, model), "Source": looks.source_name(source) + leak}
         for place in PLACES:
             cell = cells.get(place)
             text = interval_text(cell["value"], cell["lower"], cell["upper"], dash="–") if cell else ""
@@ -138,7 +140,7 @@ def table(rows: pl.DataFrame) -> pd.DataFrame:
 
 def _widths() -> dict[str, int]:
     """Widths in pixels that show every interval on a page of 1280 pixels."""
-    return {"Model": 160, "Source": 105} | dict.fromkeys(looks.SHORT_PLACES.values(), 131)
+    return {"Model": 190, "Source": 105} | dict.fromkeys(looks.SHORT_PLACES.values(), 125)
 
 
 def _tag(source: str) -> str:

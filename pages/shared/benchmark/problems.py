@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core import files
+from core.risk.model_names import features_name
 from pages.shared import downloads, empty, layout
 from pages.shared.benchmark import source
 from pages.shared.benchmark.source import Run
@@ -37,7 +38,7 @@ def show(run: Run) -> None:
         return
     table = pd.DataFrame(
         {
-            "Task or model": [problem.task for problem in problems],
+            "Task or model": [features_name(problem.task) for problem in problems],
             "What": [KINDS.get(problem.kind, problem.kind) for problem in problems],
             "Count": [problem.count for problem in problems],
             "What was done": [problem.message for problem in problems],

@@ -7,6 +7,7 @@ import polars as pl
 import streamlit as st
 
 from core.errors import InputError
+from core.risk.model_names import model_key, model_name
 from core.risk.published import LEADERBOARD, LEAK_NOTE, VERSIONS
 from core.risk.results import COLUMNS
 from core.risk.run_record import PATIENTS_NOTES, is_synthetic, read_record
@@ -168,7 +169,7 @@ def describe(run: Run) -> str:
     """Say in a line what a run holds; Markdown, names from data made safe."""
     assert run.result is not None and run.results is not None
     models = run.results.select("model", "head").unique(maintain_order=True).rows()
-    names = ", ".join(f"{model} {head}" for model, head in models)
+    names = "; ".join(model_name(model_key(model, head)) for model, head in models)
     tasks = run.results["labeling_function"].n_unique()
     n = run.results["n"].max() or 0
     return f"{plain(names)} · {tasks} tasks · up to {n:,} held-out labels a task"

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.figures import Plot, Series
 from core.risk.comparison import interval_text, mean_replicates, shots_of
+from core.risk.model_names import model_name
 from core.risk.subgroups import MIN_CELL, MIN_EVENTS, SubgroupRow, attributes_of_rows, subgroup_table
 from core.risk.thresholds import threshold_for_alert_rate
 from pages.shared import charts, empty, resources
@@ -31,7 +32,7 @@ def show(run: Run) -> None:
         task, rows = picked
         rows = mean_replicates(rows.filter(pl.col("k") == shots_of(rows)[-1]))
         models = rows["model"].unique(maintain_order=True).to_list()
-        model = st.selectbox("Model", models, key="subgroups-model", width=260)
+        model = st.selectbox("Model", models, format_func=model_name, key="subgroups-model", width=320)
         alerts = st.segmented_control(
             "Alerts per 100", ALERTS, default=10, required=True, key="subgroups-alerts",
             help="Sets the threshold behind the share of missed positives.",
@@ -56,7 +57,7 @@ def show(run: Run) -> None:
         attributes(name, tuple(rows["patient_id"]), tuple(rows["prediction_time"])),
         threshold,
     )
-    draw.show(plot(cells, looks.TASK_NAMES.get(task, task), model, run), "subgroups")
+    draw.show(plot(cells, looks.TASK_NAMES.get(task, task), model_name(model), run), "subgroups")
     st.dataframe(table(cells), hide_index=True, key="subgroups-table", alt="Metrics of each subgroup")
     st.caption(
         f"Cells of fewer than {MIN_CELL} patients are suppressed, and the next smallest with a single one, so that it "
@@ -95,7 +96,7 @@ def plot(cells: list[SubgroupRow], task: str, model: str, run: Run) -> Plot:
         "diamond",
     )
     return Plot(
-        f"AUROC by subgroup: {task}, {model}",
+        f"AUROC by subgroup: {task} ({model})",
         f"AUROC of {model} for {task} in {len(known)} of {len(cells)} subgroups by sex, age band and record length; "
         "the others are too small or suppressed.",
         [series],

@@ -5,7 +5,8 @@ import polars as pl
 import streamlit as st
 
 from core.figures import Plot, Series
-from core.risk.comparison import OURS, RELIABLE_POSITIVES, interval_text, published_tasks, shots_of, tasks
+from core.risk.comparison import RELIABLE_POSITIVES, interval_text, published_tasks, shots_of, tasks
+from core.risk.model_names import model_name
 from core.risk.published import LEADERBOARD
 from pages.shared import empty
 from pages.shared.benchmark import draw, looks
@@ -69,7 +70,7 @@ def plot(ours: pl.DataFrame | None, theirs: pl.DataFrame | None, kept: list[str]
     series, offset = [], 0.6 / max(len(models), 1)
     for i, (source, model) in enumerate(models):
         part = rows.filter((pl.col("source") == source) & (pl.col("model") == model))
-        name = model if source == OURS else f"{model} · {looks.source_name(source)}"
+        name = looks.line_name(source, model)
         series.append(
             Series(
                 name,
@@ -120,7 +121,7 @@ def table(results: pl.DataFrame, k: int, kept: list[str]) -> pd.DataFrame:
         rows.append(
             {
                 "Task": looks.TASK_NAMES.get(row["task"], row["task"]),
-                "Model": row["model"],
+                "Model": model_name(row["model"]),
                 "Held out": row["n"],
                 "Positives": row["n_positive"],
                 "Estimate": "reliable" if row["reliable"] else "not reliable",

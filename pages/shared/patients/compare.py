@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.ehr.markdown import serialize
-from core.ehr.record import Line, Record, SerializationOptions
+from core.ehr.record import PROFILES, STRATEGIES, Line, Record, SerializationOptions
 from pages.shared import empty, layout, resources
 from pages.shared.encoders import picker
-from pages.shared.patients.options import PROFILES, STRATEGIES
 
 if TYPE_CHECKING:
     from pages.shared.patients.chart import Patient

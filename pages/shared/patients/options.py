@@ -3,11 +3,16 @@
 import streamlit as st
 
 from core.ehr.lookback import LOOKBACK_NAMES, LOOKBACKS
-from core.ehr.record import CODE_SECTIONS, EVENT_CATEGORIES, MARKDOWN_SECTIONS, SerializationOptions
+from core.ehr.record import (
+    CODE_SECTIONS,
+    EVENT_CATEGORIES,
+    MARKDOWN_SECTIONS,
+    PROFILES,
+    STRATEGIES,
+    SerializationOptions,
+)
 from pages.shared import url
 
-PROFILES = {"corrected": "Corrected", "paper": "As in the paper"}
-STRATEGIES = {"markdown": "Markdown", "recent_codes": "Recent codes"}
 VALUES = {number: number for number in ("0", "1", "3", "5", "10")}
 
 

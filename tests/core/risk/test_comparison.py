@@ -103,6 +103,13 @@ def test_an_ablation_has_its_values_in_order_and_the_unchanged_model_last(result
     assert look == ["1h", "1d", "1w", "1mo", "1y", "3y", "full"]
 
 
+def test_encoders_are_compared_by_head_with_the_model_of_the_run_among_them(results):
+    changed = results.with_columns(variant=pl.col("variant").str.replace("context=512", "encoder=other"))
+    rows = ablations(groups_table(changed), "encoder", [])
+    assert dict(rows.select("variant", "value").iter_rows()) == pytest.approx({"m": 0.75, "other": 0.55})
+    assert set(rows["model"]) == {"lr"}
+
+
 def test_families_are_those_that_somebody_has(results):
     assert list(families(None)) == ["context", "lookback", "instruction", "sections"]
     changed = groups_table(results.with_columns(variant=pl.lit("encoder=other")))

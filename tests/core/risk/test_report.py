@@ -30,6 +30,7 @@ def test_the_command_writes_tables_and_a_self_contained_report(run_folder, capsy
         assert (run_folder / name).is_file()
     html = (run_folder / "report.html").read_text()
     assert EXPORT_NOTICE in html and "<svg" in html and "Long LOS" in html
+    assert "<td>Counts, logistic regression</td>" in html
     assert "leaked" in html and "v5" in html
     assert not re.search(r'(src|href)\s*=\s*"?https?:', html) and "<script" not in html
     assert read_result(run_folder).results.height

@@ -83,7 +83,9 @@ def test_the_report_tells_synthetic_patients_and_provenance_escaped(made):
     record = read_record(out)
     assert PATIENTS_NOTES[True] in html and record["dataset"]["sha256"] in html
     assert "made &lt;up&gt;" in html and "<up>" not in html
-    assert "count:lr_lbfgs" in html and record["versions"]["numpy"] in html
+    assert html.count("lr_lbfgs") == 1 and "count:lr_lbfgs" in html  # the command alone
+    assert "Model Counts" in html and "Counts, logistic regression" in html
+    assert record["versions"]["numpy"] in html
 
 
 def test_a_run_on_other_patients_and_one_without_a_record_say_so(made, dataset_path, tmp_path):
