@@ -20,6 +20,5 @@ if not dataset.n_subjects:
     )
 elif chosen.subject is None:
     browser.show(dataset)
-    selection.write_address(chosen)
 else:
     chart.show(dataset, chosen)

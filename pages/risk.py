@@ -28,7 +28,6 @@ if not dataset.n_subjects:
     st.stop()
 if chosen.subject is None:
     browser.show(dataset, "Risk: choose a patient")
-    selection.write_address(selection.current())
     st.stop()
 patient = chart.header(dataset, chosen)
 if patient is None:

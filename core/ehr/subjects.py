@@ -113,6 +113,12 @@ def _subject_table(dataset: Dataset) -> pl.DataFrame:
     )
 
 
+def age_range(dataset: Dataset) -> tuple[int, int] | None:
+    """The least and the greatest age of :func:`subject_table`; None where there are not two."""
+    low, high = subject_table(dataset).select(low=pl.col("age").min(), high=pl.col("age").max()).row(0)
+    return None if low is None or low == high else (low, high)
+
+
 @lru_cache(maxsize=64)
 def subjects_with_code(dataset: Dataset, code: str) -> pl.Series:
     """Ids of the subjects who have an event with this code (a trailing ``*`` matches any ending), ascending."""

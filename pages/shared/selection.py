@@ -15,6 +15,8 @@ from core.errors import InputError
 from pages.shared import audience, audit, dates, resources, url
 
 _STATE = "_selection"
+_AHEAD = "_selection_ahead"
+"""Whether the session has chosen something that the address does not say yet."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,11 @@ def current() -> Selection:
         raise InputError(
             f"this link names the dataset {name}, which is not offered here", "choose one in the side bar"
         )
-    if kept is None or kept.dataset != name:
-        kept = Selection(name)
-    if url.read("times") == "relative":
+    if kept is None or kept.dataset != name or (url.travelled() and url.read("dataset")):
+        kept = Selection(name)  # Back and Forward: what that address does not name was not chosen
+    if _linked("times") == "relative":
         dates.hide(True)
-    subject = url.read("subject")
+    subject = _linked("subject")
     if subject:
         if not (subject.isascii() and subject.isdecimal()):
             raise InputError("this link names no subject id", "open a patient from the list")
@@ -59,15 +61,20 @@ def time_of_link(clock: Clock) -> datetime | None:
     Raises:
         InputError: it cannot be read.
     """
-    text = url.read("at")
+    text = _linked("at")
     return clock.from_address(text) if text else None
 
 
+def _linked(name: str) -> str:
+    """Return what the address names, unless the session has chosen since."""
+    return "" if st.session_state.get(_AHEAD) else url.read(name)
+
+
 def choose(subject: int | None = None, at: datetime | None = None) -> None:
-    """Select a subject (None: go back to the list) and a time; the address follows."""
+    """Select a subject (None: go back to the list) and a time; :func:`write_address` follows, in one step of Back."""
     kept: Selection = st.session_state[_STATE]
     st.session_state[_STATE] = replace(kept, subject=subject, at=at)
-    url.write(subject=subject, at=None)
+    st.session_state[_AHEAD] = True
 
 
 def open_case(dataset: str, subject: int, at: datetime) -> None:
@@ -86,13 +93,15 @@ def choose_dataset(name: str) -> None:
     url.write(dataset=name, subject=None, at=None)
 
 
-def write_address(chosen: Selection, clock: Clock | None = None) -> None:
-    """Make the address a link to ``chosen``."""
+def write_address(chosen: Selection, clock: Clock | None = None, **listed: str | int | None) -> None:
+    """Make the address a link to ``chosen``, and to the list that ``listed`` describes."""
+    st.session_state[_AHEAD] = False
     url.write(
         dataset=chosen.dataset,
         subject=chosen.subject,
         at=clock.address(chosen.at) if clock and chosen.at else None,
         times="relative" if relative_times() else None,
+        **listed,
     )
 
 
@@ -111,6 +120,7 @@ def side_bar() -> None:
 
     def change_times() -> None:
         dates.hide(st.session_state["choose-relative"])
+        st.session_state[_AHEAD] = True
 
     with st.sidebar:
         if len(folders) > 1:

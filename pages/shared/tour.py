@@ -58,5 +58,5 @@ def show() -> None:
                 f"Next: {following.lower()}", icon=":material/arrow_forward:", type="primary", key="tour-next"
             ):
                 st.session_state[_STEP] = number + 1
-                st.switch_page(navigation.page(script))
+                navigation.go(script)
         st.button("End the tour", type="tertiary", on_click=end, key="tour-end")

@@ -3,6 +3,8 @@
 from typing import Any
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 _MAXIMUM_LENGTH = 200
 
@@ -20,13 +22,29 @@ def read_choice(name: str, choices: list[str] | tuple[str, ...], default: str) -
 
 
 def write(**values: str | int | None) -> None:
-    """Set query parameters; None or an empty string removes one. Nothing is sent where nothing changes."""
-    for name, value in values.items():
-        if value is None or value == "":
-            if name in st.query_params:
-                del st.query_params[name]
-        elif st.query_params.get(name) != str(value):
-            st.query_params[name] = str(value)
+    """Set query parameters; None or an empty string removes one. Nothing is sent where nothing changes.
+
+    All go in one message: each message is a step of the browser's Back.
+    """
+    now = st.query_params.to_dict()
+    new = {name: str(value) for name, value in values.items() if value is not None and value != ""}
+    other = {name: value for name, value in now.items() if name not in values}
+    if other | new == now:
+        return
+    try:
+        st.query_params.from_dict(other | new)
+    except StreamlitAPIException:  # a widget is bound to one of the others, which may then only be left alone
+        for name in (values.keys() & now.keys()) - new.keys():  # first, so that no step has the old beside the new
+            del st.query_params[name]
+        changed = {name: value for name, value in new.items() if value != now.get(name)}
+        if changed:
+            st.query_params.update(changed)
+
+
+def travelled() -> bool:
+    """Return whether the browser's Back or Forward led here: then the address says what to show, not the session."""
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
 
 
 def chosen_so_far(options: dict[str, str], default: str, name: str) -> str:

@@ -66,6 +66,30 @@ def test_back_to_the_same_place_by_the_address(hostile: App, page: Page, tmp_pat
     assert other.locator(".st-key-tight-as-of").inner_text() == shown
 
 
+def test_a_list_by_its_address_by_reload_and_by_back(hostile: App, page: Page):
+    go(page, f"{hostile.url}/patients")
+    page.locator(".st-key-f-sex input").click()
+    page.get_by_role("option", name="Female", exact=True).click()
+    settle(page)
+    link = page.url
+    assert "sex=female" in link
+    other = page.context.browser.new_context().new_page()
+    for shown in (page, other):
+        go(shown, link)
+        expect(shown.locator(".st-key-f-sex input")).to_have_value("Female")
+        assert shown.url == link
+    table = page.locator("[data-testid=stDataFrame]").bounding_box()
+    assert table is not None
+    page.mouse.click(table["x"] + 16, table["y"] + 54)  # the box that selects the first row; the table is a canvas
+    page.wait_for_selector(".st-key-tight-as-of")
+    settle(page)
+    assert "sex=" not in page.url
+    page.go_back()  # one step
+    expect(page.locator(".st-key-f-sex input")).to_have_value("Female")
+    settle(page)
+    assert page.url == link
+
+
 def test_timeline_click_shows_source_rows(hostile: App, page: Page):
     go(page, f"{hostile.url}/patients?subject={cohort.RICH}&tab=Timeline")
     page.wait_for_selector(".stPlotlyChart .scatterlayer .point")

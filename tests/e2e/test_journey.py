@@ -70,6 +70,8 @@ def test_tour_goes_through_the_pages(app: App, page: Page):
     page.locator(".st-key-tour-start button").click()
     page.wait_for_selector(".st-key-record-text li")
     expect(page.locator(".st-key-tour")).to_contain_text("Tour 1 of 3: Read")
+    page.get_by_role("tab", name="Timeline").click()  # the address now has a tab, which the next page does not
+    page.wait_for_url("**tab=Timeline**")
     page.locator(".st-key-tour-next button").click()
     expect(page.locator(".st-key-tour")).to_contain_text("Tour 2 of 3: Score", timeout=60_000)
     page.locator(".st-key-tour-next button").click()

@@ -133,6 +133,17 @@ def test_relative_times_show_no_calendar_date(open_page, tab):
         assert not CALENDAR_DATE.search(text), CALENDAR_DATE.search(text)
 
 
+@pytest.mark.parametrize("script", [PAGE, "pages/risk.py"])
+def test_a_relative_link_does_not_keep_the_dates_hidden(open_page, script):
+    app = open_page(script, query={"subject": "1", "times": "relative"})
+    app.toggle(key="choose-relative").set_value(False).run()
+    assert not app.exception
+    assert not app.toggle(key="choose-relative").value
+    assert "times" not in app.query_params
+    assert link_of(app)["subject"] == "1"
+    assert app.run().toggle(key="choose-relative").value is False  # and the run after does not hide them again
+
+
 def test_relative_link_restores_the_time(open_page):
     app = open_page(PAGE, query={"subject": "1", "times": "relative"})
     link = link_of(app)

@@ -13,7 +13,7 @@ from core.ehr.timepoints import LABEL, LINK, Timepoint, labels_by_subject, label
 from core.errors import InputError
 from pages.shared import audience, audit, empty, layout, selection
 from pages.shared.errors import plain
-from pages.shared.patients import browser, compare, events, labs, record, timeline
+from pages.shared.patients import browser, compare, events, filter_link, filters, labs, record, timeline
 
 TABS = {
     "Record": record.show,
@@ -77,7 +77,7 @@ def header(dataset: Dataset, chosen: selection.Selection) -> Patient | None:
             plain(error.what[:1].upper() + error.what[1:]), "The link may belong to another dataset.", icon="link_off"
         )
         st.button("All patients", icon=":material/arrow_back:", on_click=selection.choose)
-        selection.write_address(chosen)
+        selection.write_address(chosen, **filter_link.NONE)
         return None
     rows = dataset.events(subject)
     labels = labels_of(_labels(dataset, str(dataset.path)), subject)
@@ -86,7 +86,7 @@ def header(dataset: Dataset, chosen: selection.Selection) -> Patient | None:
     at = _at(chosen, clock, times)
     if at is not None and all(time.time != at for time in times):
         times = sorted([*times, Timepoint(at, LINK, "named by the link")], key=lambda time: time.time, reverse=True)
-    selection.write_address(replace(chosen, at=at), clock)
+    selection.write_address(replace(chosen, at=at), clock, **filter_link.NONE)
     audit.record("view_subject", subject, dataset=dataset.name)
     with st.container(key="patient-header", gap="xsmall"):
         _navigation(dataset, subject)
@@ -118,7 +118,7 @@ def _at(chosen: selection.Selection, clock: Clock, times: list[Timepoint]) -> da
 
 
 def _navigation(dataset: Dataset, subject: int) -> None:
-    before, after = neighbours_in_list(dataset, browser.current_filter(), subject)
+    before, after = neighbours_in_list(dataset, browser.current_filter(dataset), subject)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tight-navigation"):
         st.markdown(f"## {selection.alias(subject)}", anchors=False, width="content")
         st.badge("Synthetic" if dataset.synthetic else "De-identified", color="gray", icon=":material/shield_person:")
@@ -154,7 +154,7 @@ def _facts(
         ("Events until then", f"{known:,} of {rows.height:,}"),
         ("Visits", f"{visits:,}"),
         ("Labels", f"{labels.height:,}"),
-        ("Split", browser.SPLITS.get(facts["split"] or "", facts["split"] or "none")),
+        ("Split", filters.SPLITS.get(facts["split"] or "", facts["split"] or "none")),
     ]
     layout.facts(pairs, key="patient")
 
