@@ -1,7 +1,7 @@
 """The albumentations pipelines of training. The one module that imports albumentations (MIT line, 2.0.8)."""
 
 import os
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # before the import: it would look for updates on the network
 
@@ -9,7 +9,11 @@ import albumentations as A
 import cv2
 import numpy as np
 
+from core.imaging.training.cases import IGNORE
+
 Pipeline: TypeAlias = A.Compose
+MOST_ERASED = 0.6
+"""Share of a picture above which its objects are not painted over."""
 
 
 def _affine(
@@ -45,8 +49,9 @@ def _steps(kind: str) -> list[A.BasicTransform]:
                 num_holes_range=(1, 3), hole_height_range=(0.05, 0.2), hole_width_range=(0.05, 0.2), p=0.15
             ),
         ]
-    if kind == "microscopy":
+    if kind in ("microscopy", "microscopy with nuclei erased"):
         return [
+            *([EraseObjects(margin=3, p=0.15)] if kind != "microscopy" else []),
             A.D4(p=1.0),
             _affine((0.60, 1.60), 45, 0.05, 4, p=0.6, mirrored=True),
             contrast,
@@ -58,10 +63,10 @@ def _steps(kind: str) -> list[A.BasicTransform]:
             A.GaussianBlur(blur_limit=(3, 7), p=0.2),
             A.GaussNoise(std_range=(0.01, 0.06), p=0.3),
         ]
-    if kind == "ultrasound":
+    if kind in ("ultrasound", "ultrasound with wide affine"):  # wide: more vessels and nerves cut by the frame
         return [
             A.HorizontalFlip(p=0.5),
-            _affine((0.75, 1.30), 15, 0.10, 6),
+            _affine((0.75, 1.30), 15, 0.10, 6) if kind == "ultrasound" else _affine((0.65, 1.60), 20, 0.15, 8),
             A.ElasticTransform(alpha=40, sigma=8, p=0.3),
             contrast,
             A.RandomGamma(gamma_limit=(60, 170), p=0.5),
@@ -82,11 +87,40 @@ def _steps(kind: str) -> list[A.BasicTransform]:
     raise ValueError(f"no augmentation {kind!r}")
 
 
+class EraseObjects(A.DualTransform):  # type: ignore[misc]
+    """Paint over all that the mask marks, from what lies around it: a picture of the background alone.
+
+    Pictures with hardly any object are rare, and a model that has seen none takes their background for one.
+    """
+
+    def __init__(self, margin: int, p: float) -> None:
+        """``margin`` in pixels around each object is painted over too: outlines run close to the edge."""
+        super().__init__(p=p)
+        self.margin = margin
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """The pixels to paint, uint8 (h, w)."""
+        marked = (data["mask"] > 0).astype(np.uint8)
+        return {"hole": cv2.dilate(marked, np.ones((2 * self.margin + 1,) * 2, np.uint8))}
+
+    def apply(self, img: np.ndarray, hole: np.ndarray, **params: Any) -> np.ndarray:
+        """Image float32 (h, w, channels) in 0..1; unchanged where nothing would be left to paint from."""
+        if not hole.any() or hole.mean() > MOST_ERASED:
+            return img
+        painted = cv2.inpaint((img * 255).astype(np.uint8), hole, 3, cv2.INPAINT_TELEA)
+        return np.where(hole[..., None] > 0, painted.reshape(img.shape).astype(np.float32) / 255, img)
+
+    def apply_to_mask(self, mask: np.ndarray, hole: np.ndarray, **params: Any) -> np.ndarray:
+        """Nothing is marked any more."""
+        return mask if hole.mean() > MOST_ERASED else np.where(mask == IGNORE, mask, 0).astype(mask.dtype)
+
+
 def build_pipeline(kind: str, crop: int = 0) -> Pipeline:
     """A pipeline over ``image`` float32 (h, w, channels) in 0..1 and ``mask`` uint8 (h, w).
 
     Args:
-        kind: radiograph, microscopy, ultrasound or brain.
+        kind: radiograph, microscopy, ultrasound or brain; "microscopy with nuclei erased" and "ultrasound with wide
+            affine" are their later rounds'.
         crop: side of random square crops (smaller images are mirrored at the border), or 0 for none.
     """
     steps = _steps(kind)

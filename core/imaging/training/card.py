@@ -61,6 +61,7 @@ def make_card(
                 + (f", mostly bright pictures {one.bright} times" if one.bright > 1 else "")
                 + (" or as often as crops fit into them" if one.by_area else "")
                 + (f", on {one.phantoms} drawn phantoms alone" if one.phantoms else "")
+                + (f", augmentation {one.augmentation}" if one.augmentation else "")
                 + (", on training and validation cases together" if one.everything else "")
                 for one in recipe.rounds
             ],

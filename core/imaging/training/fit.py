@@ -156,7 +156,7 @@ class _Trainer:
         seed: int,
     ):
         self._recipe, self._round, self._inputs, self._model, self._seed = recipe, one, inputs, model, seed
-        self._pipeline = build_pipeline(recipe.augmentation, recipe.crop)
+        self._pipeline = build_pipeline(one.augmentation or recipe.augmentation, recipe.crop)
         self._per_epoch = len(inputs) // recipe.batch
         self.steps = self._per_epoch * one.epochs
         self.step = 0

@@ -17,6 +17,7 @@ class Round:
         by_area: they stand there as often as crops fit into them, if that is more.
         phantoms: train on so many drawn phantoms alone; the round's end is kept.
         everything: train on the validation cases too; nothing is left to choose an epoch by, so its end is kept.
+        augmentation: what replaces the recipe's in this round; empty for the recipe's.
     """
 
     epochs: int
@@ -25,6 +26,7 @@ class Round:
     by_area: bool = False
     phantoms: int = 0
     everything: bool = False
+    augmentation: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,14 @@ RECIPES = {
                 Round(8, learning_rate=5e-4, bright=3, by_area=True, everything=True),
                 Round(16, learning_rate=1.5e-3, bright=3, by_area=True, everything=True),
                 Round(45, learning_rate=1.5e-3, bright=3, by_area=True, everything=True),
+                Round(
+                    15,
+                    learning_rate=1.5e-3,
+                    bright=3,
+                    by_area=True,
+                    everything=True,
+                    augmentation="microscopy with nuclei erased",
+                ),
             ),
         ),
         Recipe(

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import binary_dilation
 
 from core.errors import InputError
 from core.imaging.readers import read_image
-from core.imaging.training.augment import augment, build_pipeline
+from core.imaging.training.augment import EraseObjects, augment, build_pipeline
 from core.imaging.training.cases import ALIKE, IGNORE, Case, _thumbnail, load_cases, person, split_cases
 from core.imaging.training.recipes import RECIPES, get_recipe
 
@@ -145,14 +146,23 @@ def test_wrong_folders_are_refused(tmp_path):
         get_recipe("elbow")
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_augmentation_is_fixed_by_its_seed_and_keeps_its_promises(name):
+def _of_rounds(recipe):
+    return [one.augmentation for one in recipe.rounds if one.augmentation]
+
+
+PIPELINES = sorted(
+    {(name, kind) for name, recipe in RECIPES.items() for kind in (recipe.augmentation, *_of_rounds(recipe))}
+)
+
+
+@pytest.mark.parametrize(("name", "kind"), PIPELINES)
+def test_augmentation_is_fixed_by_its_seed_and_keeps_its_promises(name, kind):
     recipe = get_recipe(name)
     rng = np.random.default_rng(0)
     channels, n = recipe.preprocessing.channels, len(recipe.classes)
     image = rng.uniform(0, 1, (70, 90, channels)).astype(np.float32)
     mask = rng.integers(0, n, (70, 90)).astype(np.uint8)
-    pipeline = build_pipeline(recipe.augmentation, 64 if recipe.crop else 0)
+    pipeline = build_pipeline(kind, 64 if recipe.crop else 0)
     results = [augment(pipeline, image, mask, seed) for seed in (1, 1, *range(2, 30))]
     np.testing.assert_array_equal(results[0][0], results[1][0])
     np.testing.assert_array_equal(results[0][1], results[1][1])
@@ -164,8 +174,9 @@ def test_augmentation_is_fixed_by_its_seed_and_keeps_its_promises(name):
         assert set(np.unique(labels)) <= {*range(n), IGNORE}
 
 
-def test_image_and_mask_move_together():
-    pipeline = build_pipeline("ultrasound")
+@pytest.mark.parametrize("kind", ["ultrasound", "ultrasound with wide affine"])
+def test_image_and_mask_move_together(kind):
+    pipeline = build_pipeline(kind)
     image = np.zeros((128, 128, 1), np.float32)
     image[40:90, 30:80] = 1.0
     mask = (image[..., 0] > 0.5).astype(np.uint8)
@@ -173,3 +184,26 @@ def test_image_and_mask_move_together():
         picture, labels = augment(pipeline, image, mask, seed)
         if labels.sum() > 500 and (labels == 0).any():
             assert picture[labels == 1].mean() > picture[labels == 0].mean() + 0.3
+
+
+def test_objects_are_painted_over_from_around_them():
+    rng = np.random.default_rng(0)
+    mask = np.zeros((60, 80), np.uint8)
+    mask[20:30, 10:25] = 1
+    mask[40:50, 60:70] = 1
+    image = np.where(mask, 0.1, rng.uniform(0.7, 0.8, mask.shape))[..., None].repeat(3, 2).astype(np.float32)
+    mask[5:9, 5:9] = IGNORE
+    out = EraseObjects(margin=3, p=1.0)(image=image, mask=mask)
+    assert out["image"].min() > 0.69 and out["image"].shape == image.shape and out["image"].dtype == np.float32
+    far = ~binary_dilation(mask > 0, np.ones((7, 7)))
+    np.testing.assert_array_equal(out["image"][far], image[far])
+    np.testing.assert_array_equal(out["mask"], np.where(mask == IGNORE, IGNORE, 0))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.9])
+def test_nothing_is_painted_over_where_nothing_is_or_nothing_would_be_left(share):
+    image = np.random.default_rng(0).uniform(0, 1, (50, 50, 1)).astype(np.float32)
+    mask = (np.arange(2500).reshape(50, 50) < share * 2500).astype(np.uint8)
+    out = EraseObjects(margin=3, p=1.0)(image=image, mask=mask)
+    np.testing.assert_array_equal(out["image"], image)
+    np.testing.assert_array_equal(out["mask"], mask)
