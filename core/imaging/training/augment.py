@@ -63,10 +63,10 @@ def _steps(kind: str) -> list[A.BasicTransform]:
             A.GaussianBlur(blur_limit=(3, 7), p=0.2),
             A.GaussNoise(std_range=(0.01, 0.06), p=0.3),
         ]
-    if kind in ("ultrasound", "ultrasound with wide affine"):  # wide: more vessels and nerves cut by the frame
+    if kind == "ultrasound":
         return [
             A.HorizontalFlip(p=0.5),
-            _affine((0.75, 1.30), 15, 0.10, 6) if kind == "ultrasound" else _affine((0.65, 1.60), 20, 0.15, 8),
+            _affine((0.75, 1.30), 15, 0.10, 6),
             A.ElasticTransform(alpha=40, sigma=8, p=0.3),
             contrast,
             A.RandomGamma(gamma_limit=(60, 170), p=0.5),
@@ -119,8 +119,7 @@ def build_pipeline(kind: str, crop: int = 0) -> Pipeline:
     """A pipeline over ``image`` float32 (h, w, channels) in 0..1 and ``mask`` uint8 (h, w).
 
     Args:
-        kind: radiograph, microscopy, ultrasound or brain; "microscopy with nuclei erased" and "ultrasound with wide
-            affine" are their later rounds'.
+        kind: radiograph, microscopy, "microscopy with nuclei erased" (a later round's), ultrasound or brain.
         crop: side of random square crops (smaller images are mirrored at the border), or 0 for none.
     """
     steps = _steps(kind)
