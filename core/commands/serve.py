@@ -89,7 +89,14 @@ def refuse_open_door(address: str, settings: Settings) -> None:
             "bind to 127.0.0.1, or set CHARTLIGHT_SIGN_IN=true and configure [auth] in .streamlit/secrets.toml",
         )
     secrets = PROJECT_ROOT / ".streamlit" / "secrets.toml"
-    if not secrets.is_file() or "[auth" not in secrets.read_text(encoding="utf-8"):
+    try:
+        text = secrets.read_text(encoding="utf-8") if secrets.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"sign-in is on and {secrets} cannot be read ({error})",
+            "give it as UTF-8 text to the user that serves: in a container, chown 10001",
+        ) from error
+    if "[auth" not in text:
         raise MissingError(
             "sign-in is on and no identity provider is configured",
             "write the [auth] section of .streamlit/secrets.toml as docs/sign-in.md shows",

@@ -27,6 +27,23 @@ def test_sign_in_without_a_provider_is_refused(tmp_path, monkeypatch):
         serve.refuse_open_door("0.0.0.0", Settings(sign_in=True))
 
 
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied"), UnicodeDecodeError("utf-8", b"", 0, 1, "x")]
+)
+def test_secrets_that_cannot_be_read_are_named(tmp_path, monkeypatch, error):
+    secrets = tmp_path / ".streamlit" / "secrets.toml"
+    secrets.parent.mkdir()
+    secrets.write_text("[auth]")
+
+    def refuse(self, **options):
+        raise error  # the tests may run as root, who may read everything
+
+    monkeypatch.setattr(serve, "PROJECT_ROOT", tmp_path)
+    monkeypatch.setattr(type(secrets), "read_text", refuse)
+    with pytest.raises(InputError, match="cannot be read"):
+        serve.refuse_open_door("0.0.0.0", Settings(sign_in=True))
+
+
 def test_taken_port_is_named():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
