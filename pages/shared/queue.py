@@ -36,6 +36,7 @@ def run(name: str, work: Callable[[Progress], T]) -> T:
     slot, drawn = st.empty(), None
     try:
         while not job.wait(_SECONDS_BETWEEN_LOOKS):
+            st.session_state.get("_")  # where Streamlit ends a run that the user has left; it sends nothing
             state = _state(job)
             if state != drawn:  # a browser draws the page anew for each message, alike or not
                 slot.progress(state[0], text=state[1])

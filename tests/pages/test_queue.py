@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.jobs import JobQueue
 from pages.shared import queue
@@ -63,3 +64,39 @@ def test_the_line_is_left_when_the_work_fails(slot):
     with pytest.raises(ValueError, match="no"):
         queue.run("Scoring", work)
     assert slot.cleared
+
+
+def test_the_line_is_left_when_the_user_goes_on_although_nothing_is_drawn():
+    def script():
+        import time
+
+        import streamlit as st
+        from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+        from core.jobs import JobCancelled
+        from pages.shared import queue
+
+        requests, ends = get_script_run_ctx().script_requests, st.session_state.setdefault("ends", [])
+
+        def work(progress):
+            try:
+                for step in range(100):
+                    if step == 20:
+                        requests.request_stop()  # as a click elsewhere does
+                    progress(0, 1, "")
+                    time.sleep(0.05)
+                ends.append("came to its end")
+            except JobCancelled:
+                ends.append("cancelled")
+
+        queue.run("Scoring", work)
+        st.markdown("went on")
+
+    app = AppTest.from_function(script, default_timeout=20).run()
+    waited = threading.Event()
+    for _ in range(100):
+        if app.session_state["ends"]:
+            break
+        waited.wait(0.1)
+    assert app.session_state["ends"] == ["cancelled"]
+    assert not app.exception and not app.markdown

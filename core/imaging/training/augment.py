@@ -99,20 +99,21 @@ class EraseObjects(A.DualTransform):  # type: ignore[misc]
         self.margin = margin
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """The pixels to paint, uint8 (h, w)."""
+        """The pixels to paint, uint8 (h, w); none where nothing would be left to paint from."""
         marked = (data["mask"] > 0).astype(np.uint8)
-        return {"hole": cv2.dilate(marked, np.ones((2 * self.margin + 1,) * 2, np.uint8))}
+        hole = cv2.dilate(marked, np.ones((2 * self.margin + 1,) * 2, np.uint8))
+        return {"hole": hole if hole.mean() <= MOST_ERASED else np.zeros_like(hole)}
 
     def apply(self, img: np.ndarray, hole: np.ndarray, **params: Any) -> np.ndarray:
-        """Image float32 (h, w, channels) in 0..1; unchanged where nothing would be left to paint from."""
-        if not hole.any() or hole.mean() > MOST_ERASED:
+        """Image float32 (h, w, channels) in 0..1."""
+        if not hole.any():
             return img
         painted = cv2.inpaint((img * 255).astype(np.uint8), hole, 3, cv2.INPAINT_TELEA)
         return np.where(hole[..., None] > 0, painted.reshape(img.shape).astype(np.float32) / 255, img)
 
     def apply_to_mask(self, mask: np.ndarray, hole: np.ndarray, **params: Any) -> np.ndarray:
-        """Nothing is marked any more."""
-        return mask if hole.mean() > MOST_ERASED else np.where(mask == IGNORE, mask, 0).astype(mask.dtype)
+        """Nothing that was painted over is marked any more."""
+        return np.where((hole > 0) & (mask != IGNORE), 0, mask).astype(mask.dtype)
 
 
 def build_pipeline(kind: str, crop: int = 0) -> Pipeline:
