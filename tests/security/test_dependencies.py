@@ -13,7 +13,13 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("requirements.txt", "requirements-dev.txt", "requirements-ray.txt", "requirements-umap.txt")
+FILES = (
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements-ray.txt",
+    "requirements-train.txt",
+    "requirements-umap.txt",
+)
 PERMISSIVE = re.compile(
     r"\b(MIT|BSD|Apache|ISC|0BSD|PSF|Python Software Foundation|Zlib|CC0|HPND|BSL|Boost|Unlicense|CNRI)\b"
 )

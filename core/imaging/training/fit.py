@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from core.imaging.phantoms import draw_phantom
 from core.imaging.segmenters import SHIPPED_MODELS
+from core.imaging.training import imagenet
 from core.imaging.training.augment import augment, build_pipeline
 from core.imaging.training.cases import Case, Split
 from core.imaging.training.evaluate import count_units, dice
@@ -76,7 +77,9 @@ def fit(
     torch.manual_seed(seed)
     model = build_network(recipe)
     best = {name: value.clone() for name, value in model.state_dict().items()}
-    if recipe.start:
+    if recipe.start == imagenet.START:
+        best |= imagenet.start_encoder(recipe.encoder, best)
+    elif recipe.start:
         shipped = load_file(SHIPPED_MODELS / recipe.start / "model.safetensors")
         best |= {name: value for name, value in shipped.items() if name in best and value.shape == best[name].shape}
     saved: dict[str, Any] = {

@@ -42,7 +42,12 @@ def write_folder(dest: Path, recipe: Recipe, weights: dict[str, torch.Tensor], c
     partial = dest.with_name(dest.name + ".new")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file({name: value.contiguous() for name, value in weights.items()}, partial / "model.safetensors")
+    stored = {
+        # vectors stay: a running variance may lie outside of what float16 holds
+        name: value.to(torch.float16 if recipe.half and value.ndim > 1 else value.dtype).contiguous()
+        for name, value in weights.items()
+    }
+    save_file(stored, partial / "model.safetensors")
     (partial / "config.json").write_text(json.dumps(network_config(recipe), indent=2) + "\n")
     (partial / "model.safetensors").chmod(0o644)  # safetensors writes for the owner only
     digest = hashlib.sha256((partial / "model.safetensors").read_bytes()).hexdigest()

@@ -54,7 +54,8 @@ class Recipe:
     decoder_channels: tuple[int, ...] = (80, 56, 32, 16, 16)
     crop: int = 0  # side of random training crops; 0: the whole grid
     rounds: tuple[Round, ...] = (Round(60), Round(15, learning_rate=7e-4, everything=True))
-    start: str = ""  # the shipped segmenter whose weights training begins with, where they fit; else random ones
+    start: str = ""  # "imagenet", or the shipped segmenter whose weights training begins with where they fit
+    half: bool = False  # kernels are written as float16, which halves the file
     batch: int = 4
     bfloat16: bool = True  # mixed precision where the CPU has it: 1.7 times as fast
     weight_decay: float = 0.02
