@@ -19,8 +19,6 @@ ENV CHARTLIGHT_HOME=/var/lib/chartlight \
     MPLCONFIGDIR=/tmp/matplotlib
 USER chartlight
 EXPOSE 8501
-# The first process of a container is not ended by SIGTERM; Python answers SIGINT.
-STOPSIGNAL SIGINT
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-  CMD [".venv/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
+  CMD [".venv/bin/python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ.get('CHARTLIGHT_PORT', '8501') + '/_stcore/health', timeout=4)"]
 ENTRYPOINT [".venv/bin/python", "-m", "core", "serve"]

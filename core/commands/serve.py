@@ -3,15 +3,19 @@
 import argparse
 import ipaddress
 import os
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 
 from core.errors import InputError, MissingError
 from core.settings import PROJECT_ROOT, Settings, get_settings
 
 HELP = "open the dashboard in the browser; makes the demo cohort first where no dataset is named"
+GRACE_SECONDS = 8.0
+"""What the app gets to end by itself; Docker kills what is there ten seconds after its signal."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Check the address, make the demo cohort where it is asked for, and run Streamlit until it ends."""
+    signal.signal(signal.SIGTERM, _as_interrupt)  # from here on: making the demo cohort takes a minute
     settings = get_settings()
     address = args.address or settings.address
     port = args.port or settings.port
@@ -29,12 +34,35 @@ def run(args: argparse.Namespace) -> None:
     refuse_taken_port(address, port)
     ensure_datasets(settings)
     print(f"Chartlight: http://{_in_url(address)}:{port}  (Ctrl-C ends it)", flush=True)
-    try:
-        status = subprocess.run(command(address, port, settings), cwd=PROJECT_ROOT, env=environment()).returncode
-    except KeyboardInterrupt:  # the child got the same Ctrl-C and has said good-bye
-        return
-    if status:
+    if status := run_until_stopped(command(address, port, settings)):
         raise SystemExit(status)
+
+
+def run_until_stopped(line: list[str]) -> int:
+    """Run the app until it ends by itself or this process is asked to stop, by Ctrl-C or by SIGTERM.
+
+    The app is then asked too and has GRACE_SECONDS to finish what it writes: service managers and containers signal
+    this process alone.
+
+    Returns:
+        The app's exit status; 0 where it was asked to stop.
+    """
+    app = subprocess.Popen(line, cwd=PROJECT_ROOT, env=environment())
+    try:
+        return app.wait()
+    except KeyboardInterrupt:
+        app.terminate()
+        try:
+            app.wait(GRACE_SECONDS)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            app.kill()
+            app.wait()
+        return 0
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    """The first process of a container is ended by no signal that it does not answer."""
+    raise KeyboardInterrupt
 
 
 def command(address: str, port: int, settings: Settings) -> list[str]:

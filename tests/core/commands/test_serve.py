@@ -1,7 +1,12 @@
 """serve: refuses what would be unsafe or cannot work, in one sentence, before it starts anything."""
 
 import argparse
+import os
+import signal
 import socket
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -98,3 +103,55 @@ def test_arguments_are_read():
     parser = argparse.ArgumentParser()
     serve.add_arguments(parser)
     assert parser.parse_args(["--port", "1", "--address", "::1"]).port == 1
+
+
+APP = """
+import pathlib, signal, sys, time
+here = pathlib.Path(sys.argv[1])
+def stop(number, frame):
+    time.sleep(0.5)  # what it still has to write
+    (here / "finished").touch()
+    sys.exit(3)
+signal.signal(signal.SIGTERM, signal.SIG_IGN if "deaf" in sys.argv else stop)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+(here / "up").write_text(str(__import__("os").getpid()))
+time.sleep(60)
+"""
+SERVE = """
+import signal, sys
+from core.commands import serve
+serve.GRACE_SECONDS = 2.0
+signal.signal(signal.SIGTERM, serve._as_interrupt)
+sys.exit(serve.run_until_stopped([sys.executable, "-c", *sys.argv[1:]]))
+"""
+
+
+def until(done, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_signal_to_the_command_alone_ends_the_app_with_time_to_finish(tmp_path, asked, deaf):
+    line = [sys.executable, "-c", SERVE, APP, str(tmp_path), *(["deaf"] if deaf else [])]
+    command = subprocess.Popen(line, cwd=serve.PROJECT_ROOT, start_new_session=True)
+    until(lambda: (tmp_path / "up").exists() and (tmp_path / "up").read_text())
+    command.send_signal(asked)
+    assert command.wait(20) == 0
+    assert not is_running(int((tmp_path / "up").read_text()))
+    assert (tmp_path / "finished").exists() is not deaf
+
+
+def test_an_app_that_ends_by_itself_gives_its_status():
+    assert serve.run_until_stopped([sys.executable, "-c", "raise SystemExit(7)"]) == 7
