@@ -132,6 +132,20 @@ def test_every_tab_opens_with_a_run(open_page, run_folder, cohort, tab):
     assert "need a run" not in shown(app)
 
 
+def test_problems_name_tasks_findings_and_feature_sets_in_words(open_page, run_folder, cohort, tmp_path):
+    results = tmp_path / "results"
+    folder = shutil.copytree(run_folder, results / "first")
+    rows = [("guo_los", "no_split", 3), ("chexpert.pleural_effusion", "one_class", 1), ("count", "failed", 0)]
+    found = [{"task": task, "kind": kind, "count": n, "message": "left out"} for task, kind, n in rows]
+    schema = pl.read_parquet_schema(folder / "problems.parquet")
+    pl.DataFrame(found, schema=schema).write_parquet(folder / "problems.parquet")
+    app = open_page(PAGE, datasets=cohort, query={"benchmark": "Problems"}, results=results)
+    sound(app)
+    table = tables(app)
+    assert all(name in table for name in ("Long LOS", "Pleural Effusion", "Counts", "labels outside of the splits"))
+    assert not any(task in table for task, _, _ in rows)
+
+
 def said(app: AppTest) -> str:
     """All that a page shows: texts, labels, options, alt texts, figures and tables with their headings."""
     return "\n".join([*(str(getattr(node, "proto", "")) for node in app.main), tables(app)])

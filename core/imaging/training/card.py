@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from core.imaging.training import imagenet
 from core.imaging.training.recipes import Recipe
 
 VERSION = "1.0"
@@ -69,8 +70,7 @@ def make_card(
             "loss": "cross-entropy + soft Dice",
             "batch": recipe.batch,
             "precision": "bfloat16 autocast where the CPU has it, else float32" if recipe.bfloat16 else "float32",
-            "weights": f"{f'start from {recipe.start}' if recipe.start else 'random start'}, "
-            "exponential moving average, best epoch by validation Dice"
+            "weights": f"{_start(recipe)}, exponential moving average, best epoch by validation Dice"
             + (", then the end of the last round, as trained" if recipe.rounds[-1].everything else ""),
             "augmentation": f"albumentations, pipeline {recipe.augmentation}",
             "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores, torch {torch.__version__.split('+')[0]}",
@@ -78,3 +78,9 @@ def make_card(
         "limits": list(recipe.limits),
         "warnings": list(recipe.warnings),
     }
+
+
+def _start(recipe: Recipe) -> str:
+    if recipe.start == imagenet.START:
+        return "start from the encoder's ImageNet weights (requirements-train.txt)"
+    return f"start from {recipe.start}" if recipe.start else "random start"

@@ -4,7 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from core import files
+from core.ehr.tasks import TASK_BY_ID
 from core.risk.model_names import features_name
+from core.risk.subtasks import SUBTASK_BY_KEY
 from pages.shared import downloads, empty, layout
 from pages.shared.benchmark import source
 from pages.shared.benchmark.source import Run
@@ -38,7 +40,7 @@ def show(run: Run) -> None:
         return
     table = pd.DataFrame(
         {
-            "Task or model": [features_name(problem.task) for problem in problems],
+            "Task or model": [_about(problem.task) for problem in problems],
             "What": [KINDS.get(problem.kind, problem.kind) for problem in problems],
             "Count": [problem.count for problem in problems],
             "What was done": [problem.message for problem in problems],
@@ -62,3 +64,10 @@ def show(run: Run) -> None:
     downloads.button(
         "CSV", lambda: files.csv_text(table), "benchmark-problems.csv", "text/csv", "problems-csv", page="benchmark"
     )
+
+
+def _about(key: str) -> str:
+    """A task, a finding or a feature set in words."""
+    if key in SUBTASK_BY_KEY:
+        return SUBTASK_BY_KEY[key].name
+    return TASK_BY_ID[key].name if key in TASK_BY_ID else features_name(key)
