@@ -36,6 +36,17 @@ def test_banner_stays_in_sight(hostile: App, page: Page):
     assert page.locator(".st-key-safety-banner button").count() == 0
 
 
+def test_a_page_at_work_says_so_in_sight(hostile: App, page: Page):
+    """Streamlit's own sign stands behind the banner, and its moving pictures cost every page that waits."""
+    go(page, f"{hostile.url}/patients?subject={cohort.RICH}")
+    sign = "element => { const after = getComputedStyle(element, '::after'); return [after.content, after.opacity] }"
+    banner = page.locator(".st-key-safety-banner")
+    assert banner.evaluate(sign)[0] == "none"
+    page.locator(".stApp").evaluate("app => app.setAttribute('data-test-script-state', 'running')")
+    page.wait_for_timeout(1500)
+    assert banner.evaluate(sign) == ['"Working …"', "1"]
+
+
 @pytest.mark.parametrize("query", ["", "&show=lines", "&show=raw", "&tab=Timeline", "&tab=Events", "&tab=Compare"])
 def test_nothing_of_a_hostile_record_renders(hostile: App, page: Page, query: str):
     """The fixture `page` fails the test where a request leaves for anywhere but the app."""
