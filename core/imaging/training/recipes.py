@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from core.errors import InputError
 from core.imaging.preprocess import Preprocessing
+from core.imaging.training import imagenet
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,15 @@ RECIPES = {
             purpose="Marks the lungs, the lung behind the heart included, in frontal chest radiographs.",
             modality="radiography",
             classes=(("background", "#000000"), ("lung", "#0072B2")),
-            data="344 paediatric frontal chest radiographs with lung masks, and drawn phantoms (1 in 10).",
+            data=(
+                "344 paediatric frontal chest radiographs with lung masks, and drawn phantoms (1 in 10). The encoder "
+                "began with ImageNet weights."
+            ),
             licence="CC BY 4.0 (images and masks)",
             attribution=(
                 "Images: Kermany, Zhang, Goldbaum 2018, Mendeley Data, doi 10.17632/rscbjbr9sj.2. "
-                "Masks: V7 Labs and CloudFactory, covid-19-xray-dataset."
+                "Masks: V7 Labs and CloudFactory, covid-19-xray-dataset. The encoder's first weights: "
+                "EfficientNet-Lite0 (Tan and Le 2019; TensorFlow, Apache-2.0)."
             ),
             split="By person: every image of a person is in one part only.",
             limits=(
@@ -92,9 +97,13 @@ RECIPES = {
                 "Images are stretched to 256 x 256, so detail below about 3 pixels of a 768 pixel image is not seen.",
             ),
             warnings=(_NOT_A_DEVICE,),
-            preprocessing=Preprocessing(channels=1, resize="stretch", size=256, low=0.5, high=99.5),
+            preprocessing=Preprocessing(channels=1, resize="stretch", size=256, low=0.5, high=99.5, std=0.5),
             phantom="radiograph",
             augmentation="radiograph",
+            encoder="tu-tf_efficientnet_lite0",
+            start=imagenet.START,
+            half=True,
+            rounds=(Round(14, learning_rate=1e-3), Round(6, learning_rate=5e-4, everything=True)),
         ),
         Recipe(
             name="nuclei",
