@@ -49,9 +49,9 @@ def _steps(kind: str) -> list[A.BasicTransform]:
                 num_holes_range=(1, 3), hole_height_range=(0.05, 0.2), hole_width_range=(0.05, 0.2), p=0.15
             ),
         ]
-    if kind in ("microscopy", "microscopy with nuclei erased"):
+    if kind == "microscopy":
         return [
-            *([EraseObjects(margin=3, p=0.15)] if kind != "microscopy" else []),
+            EraseObjects(margin=3, p=0.15),
             A.D4(p=1.0),
             _affine((0.60, 1.60), 45, 0.05, 4, p=0.6, mirrored=True),
             contrast,
@@ -120,7 +120,7 @@ def build_pipeline(kind: str, crop: int = 0) -> Pipeline:
     """A pipeline over ``image`` float32 (h, w, channels) in 0..1 and ``mask`` uint8 (h, w).
 
     Args:
-        kind: radiograph, microscopy, "microscopy with nuclei erased" (a later round's), ultrasound or brain.
+        kind: radiograph, microscopy, ultrasound or brain.
         crop: side of random square crops (smaller images are mirrored at the border), or 0 for none.
     """
     steps = _steps(kind)

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from core.imaging.training import imagenet
 from core.imaging.training.recipes import Recipe
 
 VERSION = "1.0"
@@ -61,8 +60,6 @@ def make_card(
                 f"{one.epochs} epochs, learning rate to {one.learning_rate:g}"
                 + (f", mostly bright pictures {one.bright} times" if one.bright > 1 else "")
                 + (" or as often as crops fit into them" if one.by_area else "")
-                + (f", on {one.phantoms} drawn phantoms alone" if one.phantoms else "")
-                + (f", augmentation {one.augmentation}" if one.augmentation else "")
                 + (", on training and validation cases together" if one.everything else "")
                 for one in recipe.rounds
             ],
@@ -81,6 +78,4 @@ def make_card(
 
 
 def _start(recipe: Recipe) -> str:
-    if recipe.start == imagenet.START:
-        return "start from the encoder's ImageNet weights (requirements-train.txt)"
-    return f"start from {recipe.start}" if recipe.start else "random start"
+    return "start from the encoder's ImageNet weights (requirements-train.txt)" if recipe.imagenet else "random start"

@@ -1,8 +1,8 @@
 """Train a segmenter: seeded, resumable.
 
 One epoch is one pass over the training cases and the drawn phantoms. The weights that are kept are an exponential
-moving average: that of the best epoch by validation Dice, or, after a round on phantoms alone or on the validation
-cases too, that of the round's end. Every epoch's end is written to ``<out>.partial/checkpoint.pt``; the same command
+moving average: that of the best epoch by validation Dice, or, after a round on the validation cases too, that of the
+round's end. Every epoch's end is written to ``<out>.partial/checkpoint.pt``; the same command
 goes on from there and ends with the same weights as one that was never stopped (on the same machine and thread count).
 """
 
@@ -15,14 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from core.imaging.phantoms import draw_phantom
-from core.imaging.segmenters import SHIPPED_MODELS
-from core.imaging.training import imagenet
 from core.imaging.training.augment import augment, build_pipeline
 from core.imaging.training.cases import Case, Split
 from core.imaging.training.evaluate import count_units, dice
+from core.imaging.training.imagenet import start_encoder
 from core.imaging.training.losses import dice_ce_loss
 from core.imaging.training.network import build_network, predict
 from core.imaging.training.recipes import Recipe, Round
@@ -77,11 +75,8 @@ def fit(
     torch.manual_seed(seed)
     model = build_network(recipe)
     best = {name: value.clone() for name, value in model.state_dict().items()}
-    if recipe.start == imagenet.START:
-        best |= imagenet.start_encoder(recipe.encoder, best)
-    elif recipe.start:
-        shipped = load_file(SHIPPED_MODELS / recipe.start / "model.safetensors")
-        best |= {name: value for name, value in shipped.items() if name in best and value.shape == best[name].shape}
+    if recipe.imagenet:
+        best |= start_encoder(recipe.encoder, best)
     saved: dict[str, Any] = {
         "state": {"round": 0, "epoch": 0, "step": 0, "minutes": 0.0, "best_dice": -1.0, "best_epoch": 0}
     }
@@ -99,8 +94,6 @@ def fit(
         one = rounds[number]
         before = sum(other.epochs for other in rounds[:number])
         cases = inputs + held if one.everything else inputs
-        if one.phantoms:
-            cases = cache_inputs(recipe, draw_cases(recipe, one.phantoms, PHANTOM_SEED))
         trainer = _Trainer(recipe, one, _repeat_bright(cases, one, recipe.crop), model, seed)
         trainer.start(best, saved if state["epoch"] > before else None)
         while state["epoch"] < before + one.epochs:
@@ -108,7 +101,7 @@ def fit(
             loss = trainer.run_epoch(epoch, progress)
             state["epoch"] += 1
             score = float("nan")
-            if one.everything or one.phantoms:
+            if one.everything:
                 if state["epoch"] == before + one.epochs:
                     best = {name: value.clone() for name, value in trainer.average.items()}
             elif state["epoch"] - before >= VALIDATE_FROM * one.epochs:
@@ -159,7 +152,7 @@ class _Trainer:
         seed: int,
     ):
         self._recipe, self._round, self._inputs, self._model, self._seed = recipe, one, inputs, model, seed
-        self._pipeline = build_pipeline(one.augmentation or recipe.augmentation, recipe.crop)
+        self._pipeline = build_pipeline(recipe.augmentation, recipe.crop)
         self._per_epoch = len(inputs) // recipe.batch
         self.steps = self._per_epoch * one.epochs
         self.step = 0

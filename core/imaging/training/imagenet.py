@@ -14,9 +14,6 @@ import torch
 
 from core.errors import InputError, MissingError
 
-START = "imagenet"
-"""What a recipe names as its start to get these weights."""
-
 
 class _Weights(NamedTuple):
     package: str

@@ -6,13 +6,11 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from safetensors.torch import load_file
 from sklearn.metrics import f1_score, jaccard_score
 
 from core.cli import main
 from core.errors import InputError
 from core.imaging.phantoms import draw_phantom
-from core.imaging.segmenters import SHIPPED_MODELS
 from core.imaging.training import fit as fitting
 from core.imaging.training import run as runner
 from core.imaging.training.cases import IGNORE, Split
@@ -119,19 +117,6 @@ def test_without_bfloat16_in_the_cpu_training_is_in_float32(tmp_path, monkeypatc
     assert all(torch.equal(asked[name], plain[name]) for name in plain)
 
 
-def test_training_starts_from_a_shipped_segmenters_weights_where_they_fit(tmp_path):
-    torch.set_num_threads(1)
-    still = (Round(1, learning_rate=0.0, everything=True),)
-    found, _ = fit(replace(TINY, start="chest-xray", rounds=still), small_split(), tmp_path / "a", seed=0)
-    fresh, _ = fit(replace(TINY, rounds=still), small_split(), tmp_path / "b", seed=0)
-    shipped = load_file(SHIPPED_MODELS / "chest-xray" / "model.safetensors")
-    weights = [name for name in found if found[name].ndim == 4]
-    fits = {name: name in shipped and shipped[name].shape == found[name].shape for name in weights}
-    assert set(fits.values()) == {True, False}
-    for name in weights:
-        torch.testing.assert_close(found[name], shipped[name] if fits[name] else fresh[name])
-
-
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path):
     torch.set_num_threads(1)
     split = small_split()
@@ -166,16 +151,6 @@ def test_the_last_round_learns_the_validation_cases_and_keeps_its_end(tmp_path):
     assert any(not torch.equal(without[name], both[name]) for name in first)
     saved = torch.load(tmp_path / "both" / "checkpoint.pt", weights_only=True)
     assert all(torch.equal(saved["average"][name], both[name]) for name in both)
-
-
-def test_a_round_on_phantoms_alone_sees_no_case(tmp_path):
-    torch.set_num_threads(1)
-    drawn = replace(TINY, rounds=(Round(1, learning_rate=1e-2, phantoms=8),))
-    blank = [replace(case, mask=np.zeros_like(case.mask)) for case in small_split().train]
-    first, record = fit(drawn, small_split(), tmp_path / "a", seed=0)
-    second, _ = fit(drawn, Split(blank, blank[:2], blank[:2]), tmp_path / "b", seed=0)
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    assert "validation_dice" not in record  # nothing was chosen
 
 
 def test_bright_pictures_are_repeated():

@@ -24,7 +24,7 @@ LITE = replace(
     decoder_channels=(16, 8, 8, 8, 8),
     crop=32,
     batch=2,
-    start=imagenet.START,
+    imagenet=True,
     rounds=(Round(1, learning_rate=1e-12),),
 )
 
