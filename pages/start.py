@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.ehr.demo.cases import Case, read_cases
-from core.ehr.tasks import TASK_BY_ID
+from core.ehr.tasks import task_name
 from pages.shared import empty, layout, navigation, resources, selection, tour
 from pages.shared.errors import plain
 
@@ -49,9 +49,8 @@ def draw_steps() -> None:
 def draw_case(name: str, case: Case) -> None:
     number = f"{name}-{case.subject_id}"
     with st.container(border=True, key=f"case-{number}", height="stretch", gap="xsmall"):
-        task = TASK_BY_ID[case.task].name if case.task in TASK_BY_ID else case.task
         st.markdown(f"**{plain(case.title)}**  \n{plain(case.look_at)}")
-        st.markdown(f":small[:gray[Outcome of {plain(task)}: {'yes' if case.outcome else 'no'}]]")
+        st.markdown(f":small[:gray[Outcome of {plain(task_name(case.task))}: {'yes' if case.outcome else 'no'}]]")
         st.space("stretch")
         with st.container(horizontal=True, gap="small"):
             for script, label, icon in ((PATIENTS, "Read", "clinical_notes"), (RISK, "Score", "monitoring")):

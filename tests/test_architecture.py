@@ -24,6 +24,7 @@ COMMON = {
     "torchvision_ops",
     "audit",
     "files",
+    "hashing",
     "jobs",
     "privacy",
     "versions",

@@ -202,6 +202,11 @@ def get_task(task_id: str) -> Task:
         raise InputError(f"unknown task {task_id!r}", f"use one of {', '.join(TASK_BY_ID)}") from None
 
 
+def task_name(task_id: str) -> str:
+    """Display name ("Long LOS"); an id that is none of the 15 stays as it is."""
+    return TASK_BY_ID[task_id].name if task_id in TASK_BY_ID else task_id
+
+
 def tasks_of(group: str) -> list[Task]:
     """The tasks of one group, in the paper's order."""
     return [task for task in TASKS if task.group == group]

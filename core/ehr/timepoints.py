@@ -8,7 +8,7 @@ from datetime import datetime
 import polars as pl
 
 from core.ehr.store import Dataset
-from core.ehr.tasks import TASK_BY_ID
+from core.ehr.tasks import task_name
 from core.ehr.visits import is_visit
 from core.ehr.vocabulary import Vocabulary
 
@@ -77,7 +77,7 @@ def timepoints(events: pl.DataFrame, labels: pl.DataFrame, vocabulary: Vocabular
             tasks.append(task)
 
     for time, task in labels.select("prediction_time", "task").iter_rows():
-        add(time, LABEL, TASK_BY_ID[task].name if task in TASK_BY_ID else task, task)
+        add(time, LABEL, task_name(task), task)
     visits = events.filter(is_visit(pl.col("code")) & pl.col("time").is_not_null())
     for time, code in visits.select("time", "code").iter_rows():
         add(time, VISIT, vocabulary.describe(code) or code)

@@ -38,8 +38,8 @@ from core.embedding.features import (
     write_part,
 )
 from core.embedding.registry import EncoderSpec, get_spec
-from core.embedding.weights import file_sha256
 from core.errors import InputError
+from core.hashing import file_sha256
 from core.progress import Progress
 
 ROWS = (64, 1024)  # of a part, at least and at most, unless one subject has more

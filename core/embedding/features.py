@@ -4,7 +4,6 @@
 the run is, which lets the same command go on where it stopped and refuses to mix two runs.
 """
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import InputError, MissingError
+from core.hashing import file_sha256
 
 FORMAT = 1
 MANIFEST, PLAN = "manifest.json", "plan.json"
@@ -126,7 +126,7 @@ def part_is_whole(path: Path, rows: pl.DataFrame, dimension: int) -> bool:
 
 def _read_part(path: Path, sha256: str, dimension: int) -> pa.Table:
     try:
-        if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        if file_sha256(path) != sha256:
             raise InputError(f"the features file {path} is not the one that was written", "embed the cohort again")
         table = pq.read_table(path, partitioning=None)
     except OSError as error:

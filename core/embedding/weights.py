@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from core.embedding.registry import EncoderSpec
 from core.errors import InputError, MissingError
+from core.hashing import file_sha256
 from core.settings import get_settings
 
 HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "adapter_config.json", "tokenizer*", "vocab*"]
@@ -239,9 +240,3 @@ def _fingerprint(files: list[Path]) -> str:
 def _known_sha256(path: Path, size: int, changed: int) -> str:
     """The hash of a file as it is now: 15 GB take half a minute, which a reload need not wait for again."""
     return file_sha256(path)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,6 @@ whatever else is worth knowing. Nothing in a folder is ever executed and nothing
 """
 
 import dataclasses
-import hashlib
 import json
 import math
 import threading
@@ -23,6 +22,7 @@ import yaml
 from torch import nn
 
 from core.errors import InputError, MissingError
+from core.hashing import file_sha256
 from core.imaging.architectures import (
     build_model,
     explainable_layers,
@@ -294,7 +294,7 @@ def load_segmenter(name_or_folder: str | Path, device: str | None = None) -> Seg
         classes=_class_names(card),
         preprocessing=Preprocessing.from_card(card.get("preprocessing"), channels=in_channels),
         card=card,
-        weights_sha256=_sha256(path),
+        weights_sha256=file_sha256(path),
         notes=notes,
     )
 
@@ -357,11 +357,6 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
             "save it with torch.save(model.state_dict(), ...) or as safetensors",
         ) from error
     return unwrap_checkpoint(checkpoint)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _device(device: str | None) -> str:

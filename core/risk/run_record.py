@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.embedding.weights import file_sha256
 from core.errors import InputError
+from core.hashing import file_sha256
 from core.risk.cohort import SPLITS, TaskLabels
 from core.risk.featuresets import FeatureSet
 from core.risk.fewshot import ALL

@@ -2,8 +2,8 @@
 
 One epoch is one pass over the training cases and the drawn phantoms. The weights that are kept are an exponential
 moving average: that of the best epoch by validation Dice, or, after a round on the validation cases too, that of the
-round's end. Every epoch's end is written to ``<out>.partial/checkpoint.pt``; the same command
-goes on from there and ends with the same weights as one that was never stopped (on the same machine and thread count).
+round's end. Every epoch's end is written to ``<out>.partial/checkpoint.pt``; the same command goes on from there and
+ends with the same weights as one that was never stopped (on the same machine and thread count).
 """
 
 import math
@@ -75,14 +75,14 @@ def fit(
     torch.manual_seed(seed)
     model = build_network(recipe)
     best = {name: value.clone() for name, value in model.state_dict().items()}
-    if recipe.imagenet:
-        best |= start_encoder(recipe.encoder, best)
     saved: dict[str, Any] = {
         "state": {"round": 0, "epoch": 0, "step": 0, "minutes": 0.0, "best_dice": -1.0, "best_epoch": 0}
     }
     if checkpoint.is_file():
         saved = torch.load(checkpoint, weights_only=True)
         best = saved["best"]
+    elif recipe.imagenet:
+        best |= start_encoder(recipe.encoder, best)
     state: dict[str, Any] = saved["state"]
 
     n_phantoms = round(recipe.phantom_share / (1 - recipe.phantom_share) * len(split.train))

