@@ -45,6 +45,16 @@ def test_a_page_at_work_says_so_in_sight(hostile: App, page: Page):
     page.locator(".stApp").evaluate("app => app.setAttribute('data-test-script-state', 'running')")
     page.wait_for_timeout(1500)
     assert banner.evaluate(sign) == ['"Working …"', "1"]
+    room = """element => {
+      const after = getComputedStyle(element, '::after'), words = document.createRange();
+      words.selectNodeContents(element);
+      const last = Math.max(...[...words.getClientRects()].map(line => line.right));
+      return element.getBoundingClientRect().right - parseFloat(after.right) - parseFloat(after.width) - last;
+    }"""
+    for width in (1280, 800, 500):  # not one word of the notice is covered
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(500)
+        assert banner.evaluate(room) >= 0, width
 
 
 @pytest.mark.parametrize("query", ["", "&show=lines", "&show=raw", "&tab=Timeline", "&tab=Events", "&tab=Compare"])
