@@ -57,6 +57,15 @@ def median(values: list[float]) -> float:
     return statistics.median(values)
 
 
+def peak_memory_mib() -> float:
+    """Peak resident memory of this process in MiB (Linux).
+
+    Not ``ru_maxrss``: that of a fresh process is no less than what its parent had when it was started.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
 def report(
     claim: str,
     *,

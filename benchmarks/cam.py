@@ -14,7 +14,7 @@ import sys
 import numpy as np
 import torch
 
-from benchmarks._common import interleave, median, report
+from benchmarks._common import interleave, median, peak_memory_mib, report
 from core.imaging.cams import explain
 from core.imaging.preprocess import Preprocessing
 from core.imaging.regions import Region
@@ -64,15 +64,13 @@ def grad_cam(model: torch.nn.Module, layers: list[str], tensor: torch.Tensor) ->
 
 
 def peak_memory(what: str) -> float:
-    """Peak resident memory in MB of a fresh process that does ``what`` once."""
+    """Peak resident memory in MiB of a fresh process that does ``what`` once."""
     line = [sys.executable, "-m", "benchmarks.cam", "--memory", what]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def memory(what: str) -> None:
-    import resource
-
     segmenter, image = make(), picture(512)
     if what == "explain":
         explain(segmenter, image, Region("image"), 1)
@@ -83,7 +81,7 @@ def memory(what: str) -> None:
         loss = torch.nn.functional.cross_entropy(model(tensor), torch.zeros(1, 512, 512, dtype=torch.long))
         loss.backward()
         optimizer.step()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_memory_mib())
 
 
 def main() -> None:
@@ -137,8 +135,8 @@ def main() -> None:
         forward_512=seconds[512][0],
         times_grad_cam=faster,
         grad_cam_s=median(peers["grad-cam"]),
-        peak_mb_512=ours,
-        training_step_peak_mb_512=step,
+        peak_mib_512=ours,
+        training_step_peak_mib_512=step,
         threads=args.threads,
     )
 

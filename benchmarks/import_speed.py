@@ -42,6 +42,7 @@ rows = pl.scan_parquet(dest).select(pl.len()).collect().item()
 FRAME = """
 import json, resource, sys, time
 from pathlib import Path
+from benchmarks._common import peak_memory_mib
 release, dest = Path(sys.argv[1]), Path(sys.argv[2])
 {setup}
 start = time.perf_counter()
@@ -49,7 +50,7 @@ start = time.perf_counter()
 seconds = time.perf_counter() - start
 usage = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps(dict(
-    rows=rows, seconds=seconds, cpu_s=usage.ru_utime + usage.ru_stime, peak_gb=usage.ru_maxrss * 1024 / 1e9
+    rows=rows, seconds=seconds, cpu_s=usage.ru_utime + usage.ru_stime, peak_gb=peak_memory_mib() * 2**20 / 1e9
 )))
 """
 

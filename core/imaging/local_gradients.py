@@ -5,6 +5,7 @@ decoder. For a small M the decoder's backward pass, at the highest resolutions, 
 result is the full one but for the order of sums.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,10 +25,13 @@ def localize_gradients(model: nn.Module) -> None:
     for name, module in model.named_modules():
         # a subclass pads or computes in a way of its own
         plain = type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str)
-        if plain and not name.startswith("encoder."):
-            outputs, inputs = module.weight.shape[:2]
-            if outputs * inputs >= BUSY * (outputs + inputs):
-                module.__class__ = LocalConv2d
+        if plain and not name.startswith("encoder.") and is_busy(*module.weight.shape[:2]):
+            module.__class__ = LocalConv2d
+
+
+def is_busy(outputs: int, inputs: int) -> bool:
+    """Whether a convolution has so many channels that to look for zeros in its gradient pays."""
+    return outputs * inputs >= BUSY * (outputs + inputs)
 
 
 class LocalConv2d(nn.Conv2d):
@@ -86,13 +90,12 @@ def input_gradient(
         dilation: of the convolution.
         groups: of the convolution.
     """
-    height, width = gradient.shape[-2:]
-    box = (0, height, 0, width) if _is_wide(gradient) else nonzero_box(gradient)
+    box = gradient_box(gradient)
     if box is None:
-        return _zeros(size, gradient)
-    top, bottom, left, right = box
-    if (bottom - top) * (right - left) > WORTH * height * width:
+        return zeros_like_gradient(size, gradient)
+    if box == whole_box(gradient):
         return conv2d_input(size, weight, gradient, stride, padding, dilation, groups)
+    top, bottom, left, right = box
     part = gradient[..., top:bottom, left:right].contiguous(memory_format=torch.channels_last)
     spans, inside, window = [], [], list(size[:2])
     for axis, (first, last) in enumerate(((top, bottom), (left, right))):
@@ -104,9 +107,26 @@ def input_gradient(
         spans.append(slice(start, stop))
         inside.append(slice(start - begin, stop - begin))
     found = conv2d_input(window, weight, part, stride, 0, dilation, groups)
-    whole = _zeros(size, gradient)
+    whole = zeros_like_gradient(size, gradient)
     whole[..., spans[0], spans[1]] = found[..., inside[0], inside[1]]
     return whole
+
+
+def gradient_box(gradient: torch.Tensor) -> tuple[int, int, int, int] | None:
+    """:func:`nonzero_box` of a gradient, or :func:`whole_box` where the box is so wide that cutting does not pay."""
+    if _is_wide(gradient):
+        return whole_box(gradient)
+    box = nonzero_box(gradient)
+    if box is None:
+        return None
+    top, bottom, left, right = box
+    height, width = gradient.shape[-2:]
+    return whole_box(gradient) if (bottom - top) * (right - left) > WORTH * height * width else box
+
+
+def whole_box(values: torch.Tensor) -> tuple[int, int, int, int]:
+    """The box (top, bottom, left, right), ends excluded, of all cells of (..., h, w)."""
+    return 0, values.shape[-2], 0, values.shape[-1]
 
 
 def _is_wide(values: torch.Tensor) -> bool:
@@ -135,5 +155,6 @@ def _nonzero(values: torch.Tensor, others: int | tuple[int, ...]) -> torch.Tenso
     return found.reshape(-1, found.shape[-1]).any(0).nonzero()[:, 0]
 
 
-def _zeros(size: torch.Size, like: torch.Tensor) -> torch.Tensor:
-    return torch.empty(size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last).zero_()
+def zeros_like_gradient(size: Sequence[int], like: torch.Tensor) -> torch.Tensor:
+    """Zeros (n, c, h, w) of a gradient's type, channels last."""
+    return torch.empty(tuple(size), dtype=like.dtype, device=like.device, memory_format=torch.channels_last).zero_()

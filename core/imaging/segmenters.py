@@ -92,6 +92,9 @@ class Segmenter:
         with self.lock, torch.inference_mode(False):  # or its weights could take no part in a graph
             network = fold_batch_norms(self.model, self.preprocessing.channels)
         if self.device.type == "cpu":  # to look for zeros would make a GPU wait
+            from core.imaging.upsampled import merge_upsampling  # imports segmentation_models_pytorch
+
+            merge_upsampling(network)
             localize_gradients(network)
         return network
 
