@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from core.errors import InputError
 from core.imaging.architectures import first_output
 from core.imaging.preprocess import Geometry
 from core.imaging.regions import Region, region_mask
 from core.imaging.segmenters import Segmentation, Segmenter, class_logits, pixels_of, segmentation_of
+from core.imaging.windows import windowed_map
 
 METHODS = {"seg_grad": "Seg-Grad CAM", "seg_hires_grad": "Seg-HiRes-Grad CAM"}
 """Field of :class:`LayerMaps` -> the method's name."""
@@ -140,12 +140,10 @@ def explain_regions(
     if len(segmenter.tiles(geometry.grid_size)) > 1:
         from core.imaging.tiled_cams import explain_tiled
 
-        if windows:
-            raise InputError(
-                "the image is so large that it is explained in tiles, which have no windowed maps",
-                "crop or scale the image down to use the window slider",
-            )
-        return [explain_tiled(segmenter, tensor, geometry, region, class_index, names) for region in regions]
+        return [
+            explain_tiled(segmenter, tensor, geometry, region, class_index, names, windows, share=layers is None)
+            for region in regions
+        ]
     with segmenter.lock, captured(segmenter.network, names) as capture:
         logits = capture.run(tensor)
         segmentation = segmentation_of(logits.detach()[0], geometry)
@@ -167,7 +165,7 @@ def explain_regions(
                 class_index=class_index,
                 segmentation=segmentation,
                 mean_probability=mean_probability(segmentation.logits, mask, class_index),
-                shares=_shares(segmenter, score, maps, parts) if layers is None else None,
+                shares=shares_of(segmenter, score, maps, parts) if layers is None else None,
                 notes=_remarks(segmentation.logits, score, activations),
             )
         )
@@ -237,20 +235,6 @@ def seg_grad_map(activation: torch.Tensor, weights: torch.Tensor) -> torch.Tenso
 def seg_hires_map(activation: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
     """sum_k G^k (.) A^k for A and G (K, h, w)."""
     return (activation * gradient).sum(dim=0)
-
-
-def windowed_map(activation: torch.Tensor, gradient: torch.Tensor, window: int) -> torch.Tensor:
-    """Seg-XRes CAM: G's mean over windows of ``window`` x ``window`` cells from the upper left, times A, summed.
-
-    Windows cut off by the lower and right border are averaged over the cells that they have.
-    """
-    height, width = activation.shape[-2:]
-    pooled = functional.avg_pool2d(
-        gradient[None], kernel_size=(min(window, height), min(window, width)), ceil_mode=True, count_include_pad=False
-    )[0]
-    wide = pooled.repeat_interleave(min(window, height), dim=-2)[..., :height, :]
-    wide = wide.repeat_interleave(min(window, width), dim=-1)[..., :width]
-    return (activation * wide).sum(dim=0)
 
 
 class Capture:
@@ -355,11 +339,14 @@ class Capture:
                 name: _layer_maps(self.activations[name].detach()[0], gradient, windows)
                 for name, gradient in zip(self.names, gradients, strict=True)
             }
-            parts = {
-                name: 0.0 if gradient is None else float(seg_hires_map(feature[0], gradient[0]).double().sum())
-                for (name, feature), gradient in zip(self.inputs.items(), inputs, strict=True)
-            }
-        return score, maps, parts
+        return score, maps, self.parts(inputs)
+
+    def parts(self, gradients: Sequence[torch.Tensor | None]) -> dict[str, float]:
+        """<dS/dF, F> of each decoder input by layer, out of the last that :meth:`gradients` gives."""
+        return {
+            name: 0.0 if gradient is None else float(seg_hires_map(feature.detach()[0], gradient[0]).double().sum())
+            for (name, feature), gradient in zip(self.inputs.items(), gradients, strict=True)
+        }
 
 
 @contextmanager
@@ -404,9 +391,10 @@ def _layer_maps(activation: torch.Tensor, gradient: torch.Tensor | None, windows
     )
 
 
-def _shares(
+def shares_of(
     segmenter: Segmenter, score: float, maps: Mapping[str, LayerMaps], parts: Mapping[str, float]
 ) -> Shares | None:
+    """How S splits over layers, out of their maps and the decoder inputs' <dS/dF, F>; None where that is not exact."""
     if not segmenter.piecewise_linear or score == 0 or not parts:
         return None
     through = {

@@ -19,7 +19,6 @@ from core.imaging.regions import Region
 from core.jobs import JobQueue
 from pages.shared.imaging import case as cases
 from pages.shared.imaging import results
-from pages.shared.imaging.compare import windows_of
 from pages.shared.imaging.numbers import short
 from pages.shared.imaging.pictures import enlarged, outlined
 from pages.shared.imaging.region import clicked
@@ -209,9 +208,8 @@ def test_small_pictures_are_enlarged_with_sharp_cells_and_true_shape():
     assert enlarged(picture, (2.0, 1.0), 200).shape == (200, 200, 3)
 
 
-def test_numbers_and_windows():
+def test_numbers():
     assert [short(value) for value in (0, 45480.5, 97.76, 1.5, 0.0123)] == ["0", "45,480", "97.8", "1.50", "0.0123"]
-    assert windows_of((16, 16)) == [1, 2, 4, 8, 16] and windows_of((1, 1)) == [1] and windows_of((5, 6))[-1] == 6
 
 
 def test_an_outline_is_a_fine_line_on_a_small_image():

@@ -1,6 +1,5 @@
 """Tab Compare: the image, Seg-Grad CAM and Seg-HiRes-Grad CAM side by side, and how they agree."""
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -10,6 +9,7 @@ from core.imaging.display import DisplayedMap, DisplayOptions, difference_map, d
 from core.imaging.layers import reading_advice
 from core.imaging.overlay import overlay
 from core.imaging.palettes import color_stops
+from core.imaging.tiled_cams import possible_windows
 from pages.shared import layout
 from pages.shared.imaging import case as cases
 from pages.shared.imaging import options, pictures, region, results
@@ -120,7 +120,7 @@ def _windows(case: Case, name: str, chosen: DisplayOptions) -> None:
     with st.expander("From HiRes to Grad by a window (Seg-XRes)", on_change="rerun", key="im-windows") as box:
         if not box.open:
             return
-        sizes = windows_of(case.result.maps[name].seg_grad.shape)
+        sizes = possible_windows(case.segmenter, case.result, name)
 
         def work(progress):
             progress(0, 1, "")
@@ -138,13 +138,6 @@ def _windows(case: Case, name: str, chosen: DisplayOptions) -> None:
             "Gradients are averaged within windows before they weigh the activations: one cell is Seg-HiRes-Grad CAM, "
             "the whole map is Seg-Grad CAM."
         )
-
-
-def windows_of(cells: tuple[int, ...]) -> list[int]:
-    """Windows from one cell to the whole map, doubling."""
-    largest = max(cells)
-    sizes = [int(2**power) for power in range(int(np.ceil(np.log2(max(largest, 2)))))]
-    return [*sizes, largest] if largest > 1 else [1]
 
 
 def _window_name(size: int, sizes: list[int]) -> str:

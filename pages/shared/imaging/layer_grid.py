@@ -33,7 +33,7 @@ def show(case: Case) -> None:
     else:
         st.caption(
             "How the score splits over layers is not shown: it is exact only where all after the encoder is piecewise "
-            "linear and in one piece, and here it is not."
+            "linear, and here it is not."
         )
 
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from pytorch_grad_cam import GradCAM, HiResCAM
 from pytorch_grad_cam.utils.model_targets import SemanticSegmentationTarget
 
-from core.imaging.cams import explain, windowed_map
+from core.imaging.cams import explain
 from core.imaging.regions import Region
 from core.imaging.segmenters import wrap_model
+from core.imaging.windows import windowed_map
 from tests.core.imaging.nets import NATIVE, enliven, picture, small_segmenter, small_unet
 
 ARCHITECTURES = ("Unet", "UnetPlusPlus", "FPN", "DeepLabV3Plus")
