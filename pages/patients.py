@@ -4,7 +4,7 @@ from pages.shared import frame
 
 frame.require()  # before what follows, which takes seconds to import in a cold process
 
-from pages.shared import empty, resources, selection  # noqa: E402
+from pages.shared import resources, selection  # noqa: E402
 from pages.shared.patients import browser, chart  # noqa: E402
 
 selection.side_bar()
@@ -12,12 +12,7 @@ chosen = selection.current()
 dataset = resources.dataset(chosen.dataset)
 if not dataset.n_subjects:
     browser.header(dataset)
-    empty.show(
-        "This dataset has no subjects",
-        "Import one that has, or make the demo cohort of synthetic patients.",
-        icon="person_off",
-        command="python -m core demo .chartlight/demo",
-    )
+    browser.no_subjects(chosen)
 elif chosen.subject is None:
     browser.show(dataset)
 else:

@@ -19,12 +19,7 @@ chosen = selection.current()
 dataset = resources.dataset(chosen.dataset)
 if not dataset.n_subjects:
     layout.header(TITLE, LEAD)
-    empty.show(
-        "This dataset has no subjects",
-        "Import one that has, or make the demo cohort of synthetic patients.",
-        icon="person_off",
-        command="python -m core demo .chartlight/demo",
-    )
+    browser.no_subjects(chosen)
     st.stop()
 if chosen.subject is None:
     browser.show(dataset, "Risk: choose a patient")

@@ -36,12 +36,12 @@ def current() -> Selection:
     """
     folders = resources.dataset_folders()
     kept: Selection | None = st.session_state.get(_STATE)
-    name = url.read("dataset") or (kept.dataset if kept else next(iter(folders)))
+    name = _linked("dataset") or (kept.dataset if kept else next(iter(folders)))
     if name not in folders:
         raise InputError(
             f"this link names the dataset {name}, which is not offered here", "choose one in the side bar"
         )
-    if kept is None or kept.dataset != name or (url.travelled() and url.read("dataset")):
+    if kept is None or kept.dataset != name or (url.travelled() and _linked("dataset")):
         kept = Selection(name)  # Back and Forward: what that address does not name was not chosen
     if _linked("times") == "relative":
         dates.hide(True)
@@ -66,8 +66,8 @@ def time_of_link(clock: Clock) -> datetime | None:
 
 
 def _linked(name: str) -> str:
-    """Return what the address names, unless the session has chosen since."""
-    return "" if st.session_state.get(_AHEAD) else url.read(name)
+    """Return what the address names, unless the session has chosen since; where Back led here, the address says."""
+    return "" if st.session_state.get(_AHEAD) and not url.travelled() else url.read(name)
 
 
 def choose(subject: int | None = None, at: datetime | None = None) -> None:
@@ -88,9 +88,9 @@ def remember(subject: int | None, at: datetime | None) -> None:
 
 
 def choose_dataset(name: str) -> None:
-    """Select a dataset and forget the subject of the one before."""
+    """Select a dataset and forget the subject of the one before; :func:`write_address` follows."""
     st.session_state[_STATE] = Selection(name)
-    url.write(dataset=name, subject=None, at=None)
+    st.session_state[_AHEAD] = True
 
 
 def write_address(chosen: Selection, clock: Clock | None = None, **listed: str | int | None) -> None:

@@ -111,6 +111,22 @@ def test_a_list_by_its_address_by_reload_and_by_back(hostile: App, page: Page):
     assert page.url == link
 
 
+def test_back_from_another_dataset_is_one_step(tmp_path: Path, page: Page):
+    folders = cohort.write(tmp_path / "cohort"), cohort.write_empty(tmp_path / "empty")
+    with running(tmp_path, *folders) as url:
+        go(page, f"{url}/patients?subject={cohort.RICH}")
+        link = page.url
+        page.locator(".st-key-choose-dataset input").click()
+        page.get_by_role("option", name="empty", exact=True).click()
+        expect(page.get_by_text("This dataset has no subjects")).to_be_visible()
+        settle(page)
+        assert "dataset=empty" in page.url and "subject=" not in page.url
+        page.go_back()
+        page.wait_for_selector(".st-key-tight-as-of")
+        settle(page)
+        assert page.url == link
+
+
 def test_timeline_click_shows_source_rows(hostile: App, page: Page):
     go(page, f"{hostile.url}/patients?subject={cohort.RICH}&tab=Timeline")
     page.wait_for_selector(".stPlotlyChart .scatterlayer .point")

@@ -299,6 +299,20 @@ def test_another_dataset_gets_the_filters_that_it_has(open_page, two_datasets):
     assert ids(app) == ["1"]
 
 
+@pytest.mark.parametrize("page", [PAGE, "pages/risk.py"])
+def test_another_dataset_is_one_step_of_back(open_page, two_datasets, empty_folder, messages, page):
+    app = open_page(page, datasets=f"{two_datasets},{empty_folder}")
+    app.query_params.update({"dataset": "cohort", "subject": str(cohort.TWO)})
+    app.run()
+    assert link_of(app)["subject"] == str(cohort.TWO)
+    for name in ("plain", empty_folder.name, "cohort"):
+        messages.clear()
+        app.selectbox(key="choose-dataset").set_value(name).run()
+        sound(app)
+        assert link_of(app) == {"dataset": name}
+        assert len(messages) == 1
+
+
 def test_a_patient_of_another_dataset_opens_whatever_was_listed(open_page, two_datasets):
     app = open_page(PAGE, datasets=two_datasets, query={"task": "guo_icu", "order": "descending"})
     app.query_params.update({"dataset": "plain", "subject": "2"})

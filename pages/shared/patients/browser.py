@@ -43,6 +43,17 @@ def header(dataset: Dataset, title: str = "Patients") -> None:
     )
 
 
+def no_subjects(chosen: selection.Selection) -> None:
+    """Draw what there is to do about a dataset that is empty, and make the address a link to it."""
+    empty.show(
+        "This dataset has no subjects",
+        "Import one that has, or make the demo cohort of synthetic patients.",
+        icon="person_off",
+        command="python -m core demo .chartlight/demo",
+    )
+    selection.write_address(chosen, tab=None, **filter_link.NONE)
+
+
 def current_filter(dataset: Dataset) -> SubjectFilter:
     """Return the filter of this session as it fits the dataset; previous and next on the chart follow it."""
     listed: Listed | None = st.session_state.get(_LISTED)
