@@ -29,7 +29,8 @@ if not list_segmenters():
         command="python -m core train-segmenter chest-xray --data DATA --out assets/models/chest-xray",
     )
     st.stop()
-controls, main = st.columns([1, 3.6], gap="medium")
+with st.container(key="workbench"):
+    controls, main = st.columns([1, 3.6], gap="medium")
 chosen, case, problem = None, None, None
 with controls:
     try:
@@ -44,7 +45,7 @@ with main:
             summary.picture(chosen.image)
         st.stop()
     if case is None:
-        empty.show("No image yet", "Upload one at the left, or choose a drawn sample.", icon="radiology")
+        empty.show("No image yet", "Upload one, or choose a drawn sample.", icon="radiology")
         st.stop()
     summary.show(case)
     tabs = st.tabs(list(TABS), on_change="rerun", key="view", bind="query-params")

@@ -108,6 +108,25 @@ def test_clicks_and_drags_choose_the_region(app: App, page: Page):
     )
 
 
+def test_on_a_narrow_page_the_controls_stand_above_the_pictures(app: App, page: Page):
+    boxes = {}
+    for width in (1280, 800):
+        page.set_viewport_size({"width": width, "height": 900})
+        go(page, f"{app.url}/imaging")
+        page.wait_for_selector(".st-key-workbench img")
+        control, picture = page.locator(".st-key-im-region").first, page.locator(".st-key-workbench img").first
+        boxes[width] = control.bounding_box(), picture.bounding_box()
+        selects = page.locator(".st-key-workbench [data-testid=stSelectbox]")
+        widths = [selects.nth(number).bounding_box()["width"] for number in range(selects.count())]
+        assert len(widths) >= 4 and min(widths) >= 140
+    (control, picture), (low_control, low_picture) = boxes[1280], boxes[800]
+    assert control["x"] + control["width"] < picture["x"]
+    assert low_control["y"] + low_control["height"] < low_picture["y"]
+    # pictures of one height stand on one line, however their titles wrap
+    tops = [page.locator(".st-key-workbench img").nth(number).bounding_box()["y"] for number in range(3)]
+    assert max(tops) - min(tops) < 2
+
+
 def test_panels_and_evidence_are_drawn_and_go_into_the_zip(app: App, page: Page):
     go(page, f"{app.url}/imaging")
     pictures = page.locator(".stMain [data-testid=stImage] img")

@@ -24,7 +24,7 @@ def show(case: Case) -> None:
     with top:
         name = options.layer(case)
         shown = display_pair(case.result.maps[name], case.result.geometry, chosen)
-        left, middle, right = st.columns(3, gap="small")
+        left, middle, right = st.columns(3, gap="small", vertical_alignment="bottom")
         with left:
             st.markdown("**Segmentation** :small[:gray[M outlined]]")
             region.picture(

@@ -43,30 +43,31 @@ def draw(dataset: Dataset) -> SubjectFilter:
         sort=state.get("f-sort") or "subject_id",
         descending=bool(state.get("f-descending")),
     )
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="subject-controls"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="subject-controls"):
         st.text_input(
             "Subject id",
             placeholder="begins with …",
             icon=":material/search:",
             type="search",
             max_chars=20,
-            width=155,
+            width=150,
             live=True,
             help="A link to this list leaves this search out: it may be a person's id.",
             key="f-id",
             persist_state="session",
         )
         _any_of("Sex", list(SEXES), SEXES.get, "f-sex", 112)
-        _any_of("Split", list(SPLITS), SPLITS.get, "f-split", 115)
-        _any_of("Has a label of", dataset.tasks(), task_name, "f-task", 155)
+        _any_of("Split", list(SPLITS), SPLITS.get, "f-split", 125)
+        _any_of("Has a label of", dataset.tasks(), task_name, "f-task", 145)
         _code(code, found)
         _ages(span, now)
         _sorting(now)
         if replace(now, sort="subject_id", descending=False) != SubjectFilter():
             st.button(
-                "Clear",
+                "",
                 icon=":material/filter_alt_off:",
                 type="tertiary",
+                help="Clear the filters",
                 on_click=_clear,
                 args=(dataset, now),
                 key="clear-filter",
