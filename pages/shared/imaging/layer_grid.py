@@ -17,14 +17,15 @@ THUMBNAIL = 260
 
 def show(case: Case) -> None:
     """Draw the tab."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-grid"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="tight-grid"):
         signed = st.toggle("Signed", key="im-grid-signed")
         smooth = st.toggle("Smooth", value=True, key="im-grid-smooth")
-        st.caption("Each map on its own scale. All of them come from one forward and one backward pass.")
-    chosen = DisplayOptions(signed=signed, smooth=smooth, scale="own", opacity=0.75)
+        outlined = st.toggle("Outline of M", value=True, key="im-grid-outline")
+        st.caption("Each map on its own scale.")
+    chosen = DisplayOptions(signed=signed, smooth=smooth, scale="own", opacity=0.75, contour=outlined)
     names = list(case.result.maps)
     for start in range(0, len(names), PER_ROW):
-        columns = st.columns(PER_ROW, gap="small")
+        columns = st.columns(PER_ROW, gap="small", vertical_alignment="bottom")  # names wrap
         for column, name in zip(columns, names[start : start + PER_ROW], strict=False):
             with column:
                 _layer(case, name, chosen)
@@ -41,7 +42,13 @@ def _layer(case: Case, name: str, chosen: DisplayOptions) -> None:
     st.markdown(f"**{options.short(name)}**  \n:small[:gray[{options.place(case, name)}]]")
     for method, item in display_pair(case.result.maps[name], case.result.geometry, chosen).items():
         picture = overlay(case.source.image.display, item, chosen)
-        pictures.show(picture, f"{METHODS[method]} at {name}", case.source.image.spacing, THUMBNAIL, case.outline)
+        pictures.show(
+            picture,
+            f"{METHODS[method]} at {name}",
+            case.source.image.spacing,
+            THUMBNAIL,
+            case.outline if chosen.contour else None,
+        )
         empty = " · nothing positive" if item.empty else f" · largest {short(item.maximum)}"
         st.caption(METHODS[method].removesuffix(" CAM") + empty)
 
