@@ -136,32 +136,3 @@ def augment(pipeline: Pipeline, image: np.ndarray, mask: np.ndarray, seed: int) 
     out = pipeline(image=image, mask=mask)
     picture = out["image"]
     return np.clip(picture if picture.ndim == 3 else picture[..., None], 0, 1), out["mask"]
-
-
-def mix_in_parts(
-    pairs: list[tuple[np.ndarray, np.ndarray]], share: float, rng: np.random.Generator
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Paste a rectangle of another picture of the batch, with its mask, into some of them (CutMix, Yun et al. 2019).
-
-    The rectangle keeps its place and covers a uniform share of the picture. What lies around an organ then says less
-    about it than the organ itself.
-
-    Args:
-        pairs: images (h, w, channels) and masks (h, w), all of one size; they are not changed.
-        share: how many of them get a part of another one, 0 to 1.
-        rng: random numbers.
-    """
-    mixed = []
-    for index, (image, mask) in enumerate(pairs):
-        if len(pairs) > 1 and rng.random() < share:
-            other, its_mask = pairs[(index + rng.integers(1, len(pairs))) % len(pairs)]
-            side = np.sqrt(rng.random())
-            spans = []
-            for length in mask.shape:
-                part = round(side * length)
-                first = rng.integers(0, length - part + 1)
-                spans.append(slice(first, first + part))
-            image, mask = image.copy(), mask.copy()
-            image[spans[0], spans[1]], mask[spans[0], spans[1]] = other[*spans], its_mask[*spans]
-        mixed.append((image, mask))
-    return mixed

@@ -69,8 +69,7 @@ def make_card(
             "precision": "bfloat16 autocast where the CPU has it, else float32" if recipe.bfloat16 else "float32",
             "weights": f"{_start(recipe)}, exponential moving average, best epoch by validation Dice"
             + (", then the end of the last round, as trained" if recipe.rounds[-1].everything else ""),
-            "augmentation": f"albumentations, pipeline {recipe.augmentation}"
-            + (f"; CutMix of {recipe.mixed:.0%} of the pictures" if recipe.mixed else ""),
+            "augmentation": f"albumentations, pipeline {recipe.augmentation}",
             "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores, torch {torch.__version__.split('+')[0]}",
         },
         "limits": list(recipe.limits),

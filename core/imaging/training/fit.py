@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from core.imaging.phantoms import draw_phantom
-from core.imaging.training.augment import augment, build_pipeline, mix_in_parts
+from core.imaging.training.augment import augment, build_pipeline
 from core.imaging.training.cases import Case, Split
 from core.imaging.training.evaluate import count_units, dice
 from core.imaging.training.imagenet import start_encoder
@@ -185,8 +185,6 @@ class _Trainer:
             for index in chosen:
                 image, mask = self._inputs[index]
                 pairs.append(augment(self._pipeline, image, mask, self._seed + epoch * 100_003 + int(index)))
-            if recipe.mixed:
-                pairs = mix_in_parts(pairs, recipe.mixed, np.random.default_rng([self._seed, epoch, number]))
             images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2)
             images = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
             target = torch.from_numpy(np.stack([mask for _, mask in pairs])).long()

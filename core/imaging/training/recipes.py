@@ -48,7 +48,6 @@ class Recipe:
     encoder: str = "tu-regnetx_002"
     encoder_depth: int = 5
     decoder_channels: tuple[int, ...] = (80, 56, 32, 16, 16)
-    mixed: float = 0.0  # share of the training pictures that get a rectangle of another one
     crop: int = 0  # side of random training crops; 0: the whole grid
     rounds: tuple[Round, ...] = (Round(60), Round(15, learning_rate=7e-4, everything=True))
     imagenet: bool = False  # the encoder begins with ImageNet weights, and not with random ones

@@ -5,7 +5,7 @@ from scipy.ndimage import binary_dilation
 
 from core.errors import InputError
 from core.imaging.readers import read_image
-from core.imaging.training.augment import EraseObjects, augment, build_pipeline, mix_in_parts
+from core.imaging.training.augment import EraseObjects, augment, build_pipeline
 from core.imaging.training.cases import ALIKE, IGNORE, Case, _thumbnail, load_cases, person, split_cases
 from core.imaging.training.recipes import RECIPES, get_recipe
 
@@ -197,32 +197,3 @@ def test_nothing_is_painted_over_where_nothing_is_or_nothing_would_be_left(share
     out = EraseObjects(margin=3, p=1.0)(image=image, mask=mask)
     np.testing.assert_array_equal(out["image"], image)
     np.testing.assert_array_equal(out["mask"], mask)
-
-
-def test_parts_of_other_pictures_come_with_their_masks():
-    names = np.arange(4, dtype=np.uint8)
-    pairs = [(np.full((40, 30, 2), float(name), np.float32), np.full((40, 30), name)) for name in names]
-    shares, changed = [], 0
-    for seed in range(400):
-        mixed = mix_in_parts(pairs, 0.5, np.random.default_rng(seed))
-        for name, (image, mask) in zip(names, mixed, strict=True):
-            np.testing.assert_array_equal(image, np.repeat(mask[..., None], 2, axis=2))
-            pasted = mask != name
-            assert len(np.unique(mask[pasted])) <= 1  # of one other picture
-            rows, columns = pasted.any(1), pasted.any(0)
-            np.testing.assert_array_equal(pasted, rows[:, None] & columns)  # a rectangle
-            assert all(
-                np.abs(np.diff(np.r_[0, line, 0])).sum() <= 2 for line in (rows.astype(int), columns.astype(int))
-            )
-            changed += pasted.any()
-            shares += [pasted.mean()] if pasted.any() else []
-    assert changed / 1600 == pytest.approx(0.5, abs=0.05)
-    assert np.mean(shares) == pytest.approx(0.5, abs=0.05) and min(shares) < 0.05 and max(shares) > 0.95
-    assert all((mask == name).all() for name, (_, mask) in zip(names, pairs, strict=True))  # not the originals
-
-
-@pytest.mark.parametrize(("n", "share"), [(1, 1.0), (3, 0.0)])
-def test_nothing_is_mixed_without_another_picture_or_at_share_zero(n, share):
-    pairs = [(np.full((8, 8, 1), 0.5, np.float32), np.full((8, 8), index, np.uint8)) for index in range(n)]
-    for own, mixed in zip(pairs, mix_in_parts(pairs, share, np.random.default_rng(0)), strict=True):
-        np.testing.assert_array_equal(own[1], mixed[1])
