@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.safety import NOTICE
-from tests.e2e.app_process import go, running, settle
+from tests.e2e.app_process import STEP_SECONDS, go, running, settle
 from tests.e2e.conftest import App
 from tests.pages import cohort
 
@@ -115,16 +115,16 @@ def test_back_from_another_dataset_is_one_step(tmp_path: Path, page: Page):
     folders = cohort.write(tmp_path / "cohort"), cohort.write_empty(tmp_path / "empty")
     with running(tmp_path, *folders) as url:
         go(page, f"{url}/patients?subject={cohort.RICH}")
+        page.wait_for_url("**at=**")  # the first run of a process takes its time
         link = page.url
         page.locator(".st-key-choose-dataset input").click()
         page.get_by_role("option", name="empty", exact=True).click()
-        expect(page.get_by_text("This dataset has no subjects")).to_be_visible()
-        settle(page)
-        assert "dataset=empty" in page.url and "subject=" not in page.url
+        expect(page.get_by_text("This dataset has no subjects")).to_be_visible(timeout=STEP_SECONDS * 1000)
+        page.wait_for_url("**dataset=empty**")
+        assert "subject=" not in page.url
         page.go_back()
         page.wait_for_selector(".st-key-tight-as-of")
-        settle(page)
-        assert page.url == link
+        page.wait_for_url(link)
 
 
 def test_timeline_click_shows_source_rows(hostile: App, page: Page):
