@@ -20,9 +20,6 @@ from core.imaging.preprocess import Preprocessing
 from core.imaging.regions import Region
 from core.imaging.segmenters import Segmenter, wrap_model
 
-AS_OFTEN = 20
-"""Times that ours runs for one time of grad-cam's: as often as that passes through the network, so both are warm."""
-
 CARD = Preprocessing(channels=3, resize="native", intensity="window", low=0, high=1, mean=0, std=1)
 
 
@@ -118,9 +115,10 @@ def main() -> None:
     tensor = segmenter.prepare(picture(256))[0]
     stock = copy.deepcopy(plain).requires_grad_(True)
     peer = lambda: grad_cam(stock, list(segmenter.layers), tensor)
-    ours_often = lambda: [cases["explain"]() for _ in range(AS_OFTEN)]
+    passes = 2 * len(segmenter.layers)  # of grad-cam; ours runs as often, so that both are warm
+    ours_often = lambda: [cases["explain"]() for _ in range(passes)]
     peers = interleave({"ours": ours_often, "grad-cam": peer}, args.peer_rounds)
-    faster = AS_OFTEN * median([b / a for a, b in zip(peers["ours"], peers["grad-cam"], strict=True)])
+    faster = passes * median([b / a for a, b in zip(peers["ours"], peers["grad-cam"], strict=True)])
     step, ours = peak_memory("train"), peak_memory("explain")
     report(
         "cam",

@@ -78,6 +78,7 @@ def input_gradient(
     padding: tuple[int, int],
     dilation: tuple[int, int],
     groups: int,
+    box: tuple[int, int, int, int] | None = None,
 ) -> torch.Tensor:
     """A convolution's gradient by its input, out of that by its output, computed inside the latter's box alone.
 
@@ -89,8 +90,9 @@ def input_gradient(
         padding: of the convolution.
         dilation: of the convolution.
         groups: of the convolution.
+        box: :func:`gradient_box` of the gradient, where it is known.
     """
-    box = gradient_box(gradient)
+    box = box or gradient_box(gradient)
     if box is None:
         return zeros_like_gradient(size, gradient)
     if box == whole_box(gradient):

@@ -91,7 +91,7 @@ class Segmenter:
         """What is run: a frozen copy of ``model``, the same function and gradients at less cost."""
         with self.lock, torch.inference_mode(False):  # or its weights could take no part in a graph
             network = fold_batch_norms(self.model, self.preprocessing.channels)
-        if self.device.type == "cpu":  # to look for zeros would make a GPU wait
+        if self.device.type == "cpu":  # to look for zeros would make a GPU wait; merging was measured on CPUs alone
             from core.imaging.upsampled import merge_upsampling  # imports segmentation_models_pytorch
 
             merge_upsampling(network)

@@ -26,7 +26,7 @@ from core.imaging.preprocess import Geometry
 from core.imaging.regions import Region, region_mask
 from core.imaging.segmenters import Segmenter, class_logits, segmentation_of
 from core.imaging.tiling import Tile
-from core.imaging.windows import MOST_SUMS, WindowMeans, n_sums, windows_of
+from core.imaging.windows import WindowMeans, means_fit, windows_of
 
 
 def explain_tiled(
@@ -100,7 +100,7 @@ def possible_windows(segmenter: Segmenter, result: CamResult, layer: str) -> lis
     if len(segmenter.tiles(result.geometry.grid_size)) == 1:
         return windows_of(cells)
     channels = segmenter.layers[layer][0]
-    return [window for window in windows_of(cells) if window == 1 or n_sums(channels, cells, window) <= MOST_SUMS]
+    return [window for window in windows_of(cells) if means_fit(channels, cells, window)]
 
 
 class _LayerSums:
@@ -144,7 +144,7 @@ class _LayerSums:
         (height, width), (rows, columns) = self._grid, activation.shape[-2:]
         self._cells = cells = (height * rows // (bottom - top), width * columns // (right - left))
         wide = [window for window in self._windows if window > 1]
-        if any(n_sums(len(activation), cells, window) > MOST_SUMS for window in wide):
+        if not all(means_fit(len(activation), cells, window) for window in wide):
             raise InputError(
                 "the windows are so small that their means do not fit into memory for an image of this size",
                 "choose larger windows, or 1",

@@ -139,17 +139,26 @@ class _UpsampledConvolution(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         kernel, part = ctx.saved_tensors
-        by_low = low_gradient(kernel, gradient) if ctx.needs_input_grad[0] else None
+        box = gradient_box(gradient) if is_busy(*kernel.shape[:2]) else whole_box(gradient)  # one look for both
+        by_low = low_gradient(kernel, gradient, box) if ctx.needs_input_grad[0] else None
         by_skip = None
         if ctx.needs_input_grad[1]:
-            by_skip = input_gradient(ctx.skip_size, part, gradient, (1, 1), (1, 1), (1, 1), 1)
+            by_skip = input_gradient(ctx.skip_size, part, gradient, (1, 1), (1, 1), (1, 1), 1, box)
         return by_low, by_skip, None, None, None
 
 
-def low_gradient(kernel: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-    """The gradient by the low map, (n, c, h, w), out of that by the output, (n, k, 2 h, 2 w), inside its box alone."""
+def low_gradient(
+    kernel: torch.Tensor, gradient: torch.Tensor, box: tuple[int, int, int, int] | None = None
+) -> torch.Tensor:
+    """The gradient by the low map, (n, c, h, w), out of that by the output, (n, k, 2 h, 2 w), inside its box alone.
+
+    Args:
+        kernel: K.
+        gradient: by the output.
+        box: :func:`gradient_box` of the gradient, where it is known.
+    """
     height, width = gradient.shape[-2:]
-    box = gradient_box(gradient) if is_busy(*kernel.shape[:2]) else whole_box(gradient)
+    box = box or gradient_box(gradient)
     if box == whole_box(gradient):
         return torch.conv2d(gradient, kernel, stride=2, padding=1)
     whole = zeros_like_gradient((len(gradient), len(kernel), height // 2, width // 2), gradient)

@@ -36,8 +36,13 @@ def windowed_map(activation: torch.Tensor, gradient: torch.Tensor, window: int) 
 
 
 def n_sums(channels: int, cells: Sequence[int], window: int) -> int:
-    """Values that :class:`WindowMeans` holds: to compare with ``MOST_SUMS``."""
+    """Values that :class:`WindowMeans` holds."""
     return channels * math.prod(-(-length // window) for length in cells)
+
+
+def means_fit(channels: int, cells: Sequence[int], window: int) -> bool:
+    """Whether :class:`WindowMeans` are small enough; a window of one cell is Seg-HiRes, which needs none."""
+    return window == 1 or n_sums(channels, cells, window) <= MOST_SUMS
 
 
 class WindowMeans:

@@ -50,7 +50,7 @@ def draw(dataset: Dataset) -> SubjectFilter:
             icon=":material/search:",
             type="search",
             max_chars=20,
-            width=150,
+            width=140,
             live=True,
             help="A link to this list leaves this search out: it may be a person's id.",
             key="f-id",
@@ -58,16 +58,15 @@ def draw(dataset: Dataset) -> SubjectFilter:
         )
         _any_of("Sex", list(SEXES), SEXES.get, "f-sex", 112)
         _any_of("Split", list(SPLITS), SPLITS.get, "f-split", 125)
-        _any_of("Has a label of", dataset.tasks(), task_name, "f-task", 145)
+        _any_of("Has a label of", dataset.tasks(), task_name, "f-task", 130)
         _code(code, found)
         _ages(span, now)
         _sorting(now)
         if replace(now, sort="subject_id", descending=False) != SubjectFilter():
             st.button(
-                "",
+                "Clear",
                 icon=":material/filter_alt_off:",
                 type="tertiary",
-                help="Clear the filters",
                 on_click=_clear,
                 args=(dataset, now),
                 key="clear-filter",

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,20 @@ import torch
 from torch import nn
 
 import core.torchvision_ops  # noqa: F401
+from core.imaging.cams import LayerMaps
 from core.imaging.preprocess import Preprocessing
 from core.imaging.segmenters import Segmenter, wrap_model
 
 NATIVE = Preprocessing(channels=3, resize="native", intensity="window", low=0, high=1, mean=0, std=1)
+
+
+def assert_same_maps(found: Mapping[str, LayerMaps], expected: Mapping[str, LayerMaps], tolerance: float) -> None:
+    """Both raw maps of every layer, to a share of the largest value of each."""
+    for name, maps in expected.items():
+        for field in ("seg_grad", "seg_hires_grad"):
+            reference = getattr(maps, field)
+            largest = abs(reference).max()
+            np.testing.assert_allclose(getattr(found[name], field), reference, rtol=0, atol=tolerance * largest)
 
 
 _made: dict[tuple, nn.Module] = {}

@@ -11,6 +11,7 @@ from torch import nn
 
 from core.imaging.cams import maps_of_mask
 from core.imaging.local_gradients import LocalConv2d, input_gradient, localize_gradients, nonzero_box
+from tests.core.imaging.nets import assert_same_maps
 
 import segmentation_models_pytorch as smp  # isort: skip  # after core has made torchvision import
 
@@ -77,12 +78,7 @@ def test_maps_of_whole_networks_are_the_same(architecture, place):
     score, expected = maps_of_mask(model, image, mask, 1, layers)
     own_score, found = maps_of_mask(local, image, mask, 1, layers)
     assert own_score == pytest.approx(score, rel=1e-12)
-    for name, maps in expected.items():
-        for field in ("seg_grad", "seg_hires_grad"):
-            reference = getattr(maps, field)
-            np.testing.assert_allclose(
-                getattr(found[name], field), reference, rtol=0, atol=1e-11 * abs(reference).max()
-            )
+    assert_same_maps(found, expected, 1e-11)
 
 
 def test_only_frozen_plain_convolutions_behind_the_encoder_are_local():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import InputError
-from core.imaging import tiled_cams
+from core.imaging import windows
 from core.imaging.cams import explain, maps_of_mask
 from core.imaging.regions import Region
 from core.imaging.tiled_cams import possible_windows
@@ -177,7 +177,7 @@ def test_gathered_means_are_those_of_the_whole(cells, window, cut, seed):
 def test_windows_whose_means_do_not_fit_are_not_offered_and_are_refused(segmenter, monkeypatch):
     name = "decoder.blocks.4"
     result = explain(segmenter, picture(*GRID, seed=4), BOX, 1)
-    monkeypatch.setattr(tiled_cams, "MOST_SUMS", n_sums(8, GRID, 8))
+    monkeypatch.setattr(windows, "MOST_SUMS", n_sums(8, GRID, 8))
     assert possible_windows(segmenter, result, name) == [1, 8, 16, 32, 64, 128, 192]
     with pytest.raises(InputError, match="choose larger windows"):
         explain(segmenter, picture(*GRID, seed=4), BOX, 1, [name], [4])

@@ -19,7 +19,7 @@ from core.imaging.upsampled import (
     upsampled_convolution,
     upsampled_kernels,
 )
-from tests.core.imaging.nets import NATIVE, enliven, picture
+from tests.core.imaging.nets import NATIVE, assert_same_maps, enliven, picture
 
 import segmentation_models_pytorch as smp  # isort: skip  # after core has made torchvision import
 
@@ -114,12 +114,7 @@ def test_maps_of_whole_networks_are_the_same(architecture, count, norm):
         score, expected = maps_of_mask(model, image, region, 1, layers)
         own_score, found = maps_of_mask(quick, image, region, 1, layers)
         assert own_score == pytest.approx(score, rel=1e-11)
-        for name, maps in expected.items():
-            for field in ("seg_grad", "seg_hires_grad"):
-                reference = getattr(maps, field)
-                np.testing.assert_allclose(
-                    getattr(found[name], field), reference, rtol=0, atol=1e-11 * abs(reference).max()
-                )
+        assert_same_maps(found, expected, 1e-11)
 
 
 def _blocks(model):
