@@ -11,6 +11,11 @@ from core.imaging.training.recipes import Recipe
 
 VERSION = "1.0"
 
+_OPERATING_POINT = (
+    "the background's logit is lowered by background_offset, the value with the best Dice on validation cases before "
+    "any of them was trained on"
+)
+
 
 def make_card(
     recipe: Recipe,
@@ -69,6 +74,7 @@ def make_card(
             "precision": "bfloat16 autocast where the CPU has it, else float32" if recipe.bfloat16 else "float32",
             "weights": f"{_start(recipe)}, exponential moving average, best epoch by validation Dice"
             + (", then the end of the last round, as trained" if recipe.rounds[-1].everything else ""),
+            **({"operating_point": _OPERATING_POINT} if recipe.operating_point else {}),
             "augmentation": f"albumentations, pipeline {recipe.augmentation}",
             "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores, torch {torch.__version__.split('+')[0]}",
         },

@@ -2,8 +2,9 @@
 
 One epoch is one pass over the training cases and the drawn phantoms. The weights that are kept are an exponential
 moving average: that of the best epoch by validation Dice, or, after a round on the validation cases too, that of the
-round's end. Every epoch's end is written to ``<out>.partial/checkpoint.pt``; the same command goes on from there and
-ends with the same weights as one that was never stopped (on the same machine and thread count).
+round's end; a recipe may then move the operating point. Every epoch's end is written to
+``<out>.partial/checkpoint.pt``; the same command goes on from there and ends with the same weights as one that was
+never stopped (on the same machine and thread count).
 """
 
 import math
@@ -23,6 +24,7 @@ from core.imaging.training.evaluate import count_units, dice
 from core.imaging.training.imagenet import start_encoder
 from core.imaging.training.losses import dice_ce_loss
 from core.imaging.training.network import build_network, predict
+from core.imaging.training.operating_point import best_offset, lower_background
 from core.imaging.training.recipes import Recipe, Round
 from core.progress import Progress, silent
 
@@ -114,6 +116,9 @@ def fit(
             state["step"] = trainer.step
             if state["epoch"] == before + one.epochs:
                 state["round"] = number + 1
+                if recipe.operating_point and not one.everything:
+                    judge.load_state_dict(best)
+                    state["offset"], state["offset_dice"] = best_offset(judge, recipe, split.validation)
             _save({**trainer.to_save(), "best": best, "state": state}, checkpoint)
             line = f"epoch {state['epoch']}/{total} loss {loss:.4f} validation Dice {score:.4f} "
             with (work / "log.txt").open("a") as log:
@@ -125,6 +130,9 @@ def fit(
     record["n_phantoms"] = n_phantoms
     if state["best_epoch"]:
         record |= {"best_epoch": state["best_epoch"], "validation_dice": round(state["best_dice"], 4)}
+    if "offset" in state:
+        best = lower_background(best, state["offset"])
+        record |= {"background_offset": state["offset"], "validation_dice_with_it": round(state["offset_dice"], 4)}
     return best, record
 
 

@@ -51,6 +51,7 @@ class Recipe:
     crop: int = 0  # side of random training crops; 0: the whole grid
     rounds: tuple[Round, ...] = (Round(60), Round(15, learning_rate=7e-4, everything=True))
     imagenet: bool = False  # the encoder begins with ImageNet weights, and not with random ones
+    operating_point: bool = False  # the background's logit is lowered by what is best for the validation Dice
     half: bool = False  # kernels are written as float16, which halves the file
     batch: int = 4
     bfloat16: bool = True  # mixed precision where the CPU has it: 1.7 times as fast
@@ -167,6 +168,7 @@ RECIPES = {
             encoder="tu-tf_efficientnet_lite2",
             imagenet=True,
             half=True,
+            operating_point=True,
             rounds=(Round(45, learning_rate=7e-4), Round(20, learning_rate=7e-4, everything=True)),
         ),
         Recipe(
