@@ -1,9 +1,12 @@
 """Start: what Chartlight does, in three steps, and prepared cases; a link with a subject goes on to Patients."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.ehr.demo.cases import Case, read_cases
 from core.ehr.tasks import task_name
+from core.errors import ChartlightError
 from pages.shared import empty, layout, navigation, resources, selection, tour
 from pages.shared.errors import plain
 
@@ -46,6 +49,16 @@ def draw_steps() -> None:
                 st.page_link(target, label=label, icon=":material/arrow_forward:")
 
 
+def cases_of(name: str, folder: Path) -> list[Case]:
+    """Return the prepared cases of a dataset whose patients are (still) in it."""
+    found = read_cases(folder)
+    try:
+        index = resources.dataset(name).index if found else None
+    except ChartlightError:  # Patients says what is wrong with the dataset
+        return []
+    return [case for case in found if index.find(case.subject_id) is not None]
+
+
 def draw_case(name: str, case: Case) -> None:
     number = f"{name}-{case.subject_id}"
     with st.container(border=True, key=f"case-{number}", height="stretch", gap="xsmall"):
@@ -72,7 +85,7 @@ if not folders:
         icon="database",
         command="python -m core demo .chartlight/demo",
     )
-cases = [(name, case) for name, path in folders.items() for case in read_cases(path)]
+cases = [(name, case) for name, path in folders.items() for case in cases_of(name, path)]
 if cases and tour.steps():
     with tour_place:
         if st.button(

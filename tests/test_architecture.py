@@ -1,4 +1,4 @@
-"""The house rules of ARCHITECTURE.md: arrows point one way and streamlit stays out of core."""
+"""House rules of ARCHITECTURE.md: arrows point one way, no streamlit in core, what is drawn is described."""
 
 import ast
 from pathlib import Path
@@ -7,6 +7,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = sorted((ROOT / "core").rglob("*.py"))
+PAGES = sorted((ROOT / "pages").rglob("*.py"))
+DRAWN = {"st.dataframe", "st.image", "st.plotly_chart"}
 ALLOWED = {  # room -> the rooms of core that it may import
     "ehr": {"ehr"},
     "imaging": {"imaging"},
@@ -71,3 +73,10 @@ def test_torchvision_operators_come_before_the_libraries_that_need_them(path: Pa
     heavy = {"transformers", "sentence_transformers", "timm", "segmentation_models_pytorch", "torchvision", "peft"}
     if {name.split(".")[0] for name in names} & heavy and path.name != "torchvision_ops.py":
         assert "core.torchvision_ops" in names, f"{path}: import core.torchvision_ops first"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_table_picture_and_chart_is_described(path: Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in DRAWN:
+            assert "alt" in {keyword.arg for keyword in node.keywords}, f"line {node.lineno}: no alt text"

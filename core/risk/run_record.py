@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from core.ehr.tasks import task_name
 from core.errors import InputError
 from core.hashing import file_sha256
 from core.risk.cohort import SPLITS, TaskLabels
@@ -161,7 +162,10 @@ def record_rows(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     for task, splits in section("labels").items():
         if isinstance(splits, Mapping):
             rows.append(
-                (f"Labels of {task}", ", ".join(f"{_plain(count)} {split}" for split, count in splits.items()))
+                (
+                    f"Labels of {task_name(str(task))}",
+                    ", ".join(f"{_plain(count)} {split}" for split, count in splits.items()),
+                )
             )
     models = record.get("models")
     for model in [one for one in models if isinstance(one, Mapping)] if isinstance(models, list) else []:

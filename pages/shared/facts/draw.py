@@ -10,7 +10,18 @@ from pages.shared import layout
 from pages.shared.errors import plain
 
 _INTERVAL = {"value", "lower", "upper"}
-_UPPER = {"auroc": "AUROC", "auprc": "AUPRC", "ece": "ECE", "ici": "ICI", "sd": "SD", "iou": "IoU", "c": "C", "n": "n"}
+_UPPER = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "ece": "ECE",
+    "ici": "ICI",
+    "sd": "SD",
+    "iou": "IoU",
+    "dice": "Dice",
+    "mean_dice": "Mean Dice",
+    "c": "C",
+    "n": "n",
+}
 _CODE = {"command", "evaluate_command", "template", "weights_sha256"}
 
 
@@ -40,7 +51,7 @@ def _value(value: Any, key: str = "") -> None:
         _mapping(value)
     elif isinstance(value, list | tuple):
         if value and all(isinstance(entry, Mapping) for entry in value):
-            st.dataframe(_table(list(value)), hide_index=True, alt="Table of the card")
+            st.dataframe(_table(list(value)), hide_index=True, placeholder="", alt="Table of the card")
         else:
             st.markdown("\n".join(f"- {plain(_scalar(entry))}" for entry in value))
     else:
@@ -52,10 +63,18 @@ def _mapping(value: Mapping[str, Any]) -> None:
     if metrics:
         rows = [
             {"Metric": name_of(name), "Value": entry["value"], "95 % from": entry["lower"], "to": entry["upper"]}
+            | {name_of(more): figure for more, figure in entry.items() if more not in _INTERVAL}
             for name, entry in metrics.items()
         ]
-        numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in ("Value", "95 % from", "to")}
-        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=numbers, alt="Metrics with intervals")
+        columns = [name for name in dict.fromkeys(name for row in rows for name in row) if name != "Metric"]
+        numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in columns}
+        st.dataframe(
+            pd.DataFrame(rows),
+            hide_index=True,
+            placeholder="",
+            column_config=numbers,
+            alt="Metrics with intervals",
+        )
     scalars = [(name, entry) for name, entry in value.items() if not isinstance(entry, Mapping | list | tuple)]
     pairs = [(name_of(name), _scalar(entry)) for name, entry in scalars if name not in _CODE]
     short, long = [p for p in pairs if len(p[1]) <= 40], [p for p in pairs if len(p[1]) > 40]

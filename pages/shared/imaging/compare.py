@@ -34,7 +34,7 @@ def show(case: Case) -> None:
             )
         for column, (method, item) in zip((middle, right), shown.items(), strict=True):
             with column:
-                st.markdown(f"**{METHODS[method]}** :small[:gray[max {short(item.maximum)}]]")
+                st.markdown(f"**{METHODS[method]}** :small[:gray[raw maximum {short(item.maximum)}]]")
                 _map(case, item, chosen, METHODS[method])
         _bar(shown, chosen)
     st.caption(_caption(case, name, shown))
@@ -61,7 +61,8 @@ def _bar(shown: dict[str, DisplayedMap], chosen: DisplayOptions) -> None:
         low = f"-{short(limits[0])}" if chosen.signed else "0"
     else:
         high, low = "1", "-1" if chosen.signed else "0"
-        label = f"share of each map's limit: {short(limits[0])} and {short(limits[1])}"
+        which = "largest value as shown" if chosen.percentile == 100 else f"{chosen.percentile:g}th percentile"
+        label = f"share of each map's {which}: {short(limits[0])} and {short(limits[1])}"
     pictures.colour_bar(color_stops(chosen.palette), low, high, label)
 
 
@@ -99,7 +100,12 @@ def _numbers(case: Case, name: str) -> None:
         ],
         key="agreement",
     )
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key=f"im-numbers-{name}")
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        key=f"im-numbers-{name}",
+        alt="Largest value, shares inside M and negative evidence of each map",
+    )
     st.caption(
         "Shares inside M say how plausible a map looks, not how faithful it is: the mask itself would have 100 %."
     )

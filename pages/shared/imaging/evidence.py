@@ -96,6 +96,7 @@ def _deletion(case: Case, name: str) -> Faithfulness | None:
             ),
             hide_index=True,
             key="im-areas",
+            alt="Areas under the deletion and insertion curves of each order",
         )
     with words:
         best = min(("seg_grad", "seg_hires_grad"), key=lambda order: found.curve(order, "deletion").area)
@@ -213,7 +214,12 @@ def _stability(case: Case, name: str) -> Stability | None:
                 "After flip upside-down": number(numbers.flip_spearman["upside-down"]),
             }
         )
-    st.dataframe(pd.DataFrame(rows).set_index("Map").T.reset_index(names=""), hide_index=True, key="im-stability")
+    st.dataframe(
+        pd.DataFrame(rows).set_index("Map").T.reset_index(names=""),
+        hide_index=True,
+        key="im-stability",
+        alt="Stability of each map under noise and flips",
+    )
     st.caption(
         f"Noise of {100 * found.noise:.0f} % of the input's standard deviation, {found.draws} draws. A segmenter "
         "trained without flips may see an upside-down image as another image: then its maps have a reason to differ."

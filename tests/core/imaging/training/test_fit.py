@@ -55,8 +55,33 @@ def test_a_volume_is_measured_as_a_whole():
     expected = f1_score(truth == 1, np.ones_like(truth, bool))
     assert dice(units["v"])[1] == pytest.approx(expected)
     summary = summarize(units | {"w": units["v"]}, ("background", "anterior", "posterior"), "volume")
-    assert summary["n"] == 2 and summary["classes"]["anterior"]["dice"]["mean"] == pytest.approx(expected, abs=1e-4)
+    assert summary["n"] == 2 and summary["classes"]["anterior"]["dice"]["value"] == pytest.approx(expected, abs=1e-4)
     assert summary["classes"]["posterior"]["dice"]["worst"] == 0
+
+
+def test_intervals_equal_naive_ones():
+    """Against resamples drawn here: both classes of a unit together, a class left out where it is absent."""
+    rng = np.random.default_rng(5)
+    both = rng.integers(1, 90, (40, 3))
+    units = {
+        str(k): np.stack([b, b + rng.integers(0, 60, 3), b + rng.integers(0, 60, 3)], 1) for k, b in enumerate(both)
+    }
+    for absent in ("3", "4", "17"):
+        units[absent][2] = 0
+    summary = summarize(units, ("background", "nerve", "vessel"), "image")
+    scores = dice(np.stack(list(units.values())))[:, 1:]
+    drawn = [np.nanmean(scores[rng.integers(0, 40, 40)], axis=0) for _ in range(4000)]
+    for figures, mean, resamples in (
+        (summary["mean_dice"], np.nanmean(scores, axis=0).mean(), np.mean(drawn, axis=1)),
+        (summary["classes"]["vessel"]["dice"], np.nanmean(scores[:, 1]), np.array(drawn)[:, 1]),
+    ):
+        assert figures["value"] == pytest.approx(mean, abs=1e-4)
+        assert figures["lower"] == pytest.approx(np.quantile(resamples, 0.025), abs=0.006)
+        assert figures["upper"] == pytest.approx(np.quantile(resamples, 0.975), abs=0.006)
+    assert summary["classes"]["vessel"]["n"] == 37
+    assert summarize(units, ("background", "nerve", "vessel"), "image") == summary  # nothing is left to chance
+    alone = summarize({"one": units["0"], "other": units["3"]}, ("background", "nerve", "vessel"), "image")
+    assert set(alone["classes"]["vessel"]["dice"]) == {"value", "worst"} and alone["mean_dice"]["lower"] > 0
 
 
 def test_the_loss_equals_a_naive_one():
