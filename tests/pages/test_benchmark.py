@@ -132,6 +132,20 @@ def test_every_tab_opens_with_a_run(open_page, run_folder, cohort, tab):
     assert "need a run" not in shown(app)
 
 
+def test_choices_stay_while_another_tab_or_page_is_read(open_page, run_folder, cohort, no_demo):
+    app = open_page(PAGE, datasets=cohort, query={"benchmark": "Overview"}, results=run_folder.parent)
+    score = next(group for group in app.get("button_group") if group.key == "overview-score")
+    score.set_value("auprc").run()
+    for _ in range(2):
+        app.session_state["benchmark"] = "Tasks"
+        sound(app.run())
+    app.switch_page("pages/model_facts.py").run()
+    app.switch_page(PAGE).run()
+    app.session_state["benchmark"] = "Overview"
+    sound(app.run())
+    assert next(group for group in app.get("button_group") if group.key == "overview-score").value == "auprc"
+
+
 def test_problems_name_tasks_findings_and_feature_sets_in_words(open_page, run_folder, cohort, tmp_path):
     results = tmp_path / "results"
     folder = shutil.copytree(run_folder, results / "first")

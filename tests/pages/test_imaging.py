@@ -150,6 +150,48 @@ def test_another_class_or_model_is_another_result(open_imaging):
     sound(app)
 
 
+def test_the_export_draws_as_the_comparison_did_and_the_choices_stay(open_imaging, monkeypatch):
+    from core.imaging.display import DisplayOptions
+    from pages.shared.imaging import exports
+
+    drawn: list[DisplayOptions] = []
+    real = exports.draw_figure
+    monkeypatch.setattr(exports, "draw_figure", lambda *a, **k: (drawn.append(a[4]), real(*a, **k))[1])
+    app = open_imaging()
+    app.toggle(key="im-signed").set_value(True).run()
+    app.toggle(key="im-smooth").set_value(False)
+    app.slider(key="im-opacity").set_value(0.2)
+    app.selectbox(key="im-palette-True").set_value("PuOr_r").run()
+    layer = next(s for s in app.select_slider if s.label.startswith("Layer"))
+    layer.set_value("encoder.layer3").run()
+    for _ in range(2):  # also where the tab is drawn again
+        app.session_state["view"] = "Export"
+        sound(app.run())
+        assert drawn[-1] == DisplayOptions(True, False, "own", 100.0, "PuOr_r", 0.2, True)
+    app.session_state["view"] = "Compare"
+    sound(app.run())
+    assert app.toggle(key="im-signed").value and app.slider(key="im-opacity").value == 0.2
+    assert next(s for s in app.select_slider if s.label.startswith("Layer")).value == "encoder.layer3"
+
+
+def test_an_image_and_its_region_stay_while_another_page_is_read(open_imaging):
+    app = open_imaging({"source": "upload"})
+    sound(upload(app, png(4)))
+    app.selectbox(key="im-region").set_value("box").run()
+    app.number_input(key="im-x1").set_value(21).run()
+    before = next(value for value in app.markdown if "Score S" in value.value).value
+    app.switch_page("pages/model_facts.py").run()
+    app.switch_page(PAGE).run()
+    text = sound(app)
+    assert "The file from before" in text and before in text
+    assert app.selectbox(key="im-region").value == "box" and app.number_input(key="im-x1").value == 21
+    app.button(key="remove-im-upload").click().run()
+    assert "No image yet" in sound(app)
+    sound(upload(app, png(5)))
+    app.get("file_uploader")[0].set_value(None).run()
+    assert "No image yet" in sound(app)  # taken away by hand, it does not come back
+
+
 def test_evidence_is_made_on_demand_and_goes_into_the_zip(open_imaging):
     app = open_imaging({"view": "Evidence"})
     app.select_slider(key="im-steps").set_value(5).run()

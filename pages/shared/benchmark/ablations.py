@@ -22,9 +22,15 @@ def show(run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-ablations"):
         family = st.segmented_control(
             "Ablation", list(names), default=next(iter(names)), required=True, format_func=names.get,
-            key="ablation-family",
-        ) or next(iter(names))  # fmt: skip
-        place = st.selectbox("Group", PLACES, format_func=looks.SHORT_PLACES.get, key="ablation-place", width=180)
+            key="ablation-family", persist_state="session") or next(iter(names))  # fmt: skip
+        place = st.selectbox(
+            "Group",
+            PLACES,
+            format_func=looks.SHORT_PLACES.get,
+            key="ablation-place",
+            width=180,
+            persist_state="session",
+        )
     rows = ablations(run.groups, family, run.versions, place)
     if not rows.height:
         empty.show(

@@ -33,9 +33,15 @@ def show(run: Run) -> None:
             required=True,
             format_func=looks.shots,
             key="calibration-k",
+            persist_state="session",
         )
         which = st.segmented_control(
-            "Probability", list(COLUMNS), default="Calibrated", required=True, key="calibration-which"
+            "Probability",
+            list(COLUMNS),
+            default="Calibrated",
+            required=True,
+            key="calibration-which",
+            persist_state="session",
         )
     rows = mean_replicates(rows.filter(pl.col("k") == (ks[-1] if k is None else k)))
     column = COLUMNS[which or "Calibrated"]

@@ -29,17 +29,32 @@ def show(run: Run) -> None:
         )  # fmt: skip
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-compare"):
-        a = st.selectbox("Model A", names, 0, format_func=model_name, key="compare-a", width=340)
+        a = st.selectbox(
+            "Model A", names, 0, format_func=model_name, key="compare-a", width=340, persist_state="session"
+        )
         others = [name for name in names if name != a]
-        b = st.selectbox("Model B", others, 0, format_func=model_name, key="compare-b", width=340)
+        b = st.selectbox(
+            "Model B", others, 0, format_func=model_name, key="compare-b", width=340, persist_state="session"
+        )
         ks = shots_of(differences)
         k = st.segmented_control(
-            "Training examples a class", ks, default=ks[-1], required=True, format_func=looks.shots, key="compare-k"
+            "Training examples a class",
+            ks,
+            default=ks[-1],
+            required=True,
+            format_func=looks.shots,
+            key="compare-k",
+            persist_state="session",
         )
         score = st.segmented_control(
-            "Score", ("auroc", "auprc"), default="auroc", required=True, format_func=looks.SCORES.get,
+            "Score",
+            ("auroc", "auprc"),
+            default="auroc",
+            required=True,
+            format_func=looks.SCORES.get,
             key="compare-score",
-        )  # fmt: skip
+            persist_state="session",
+        )
     rows = oriented(differences, a, b, ks[-1] if k is None else k, score or "auroc")
     if not rows.height:
         empty.show("These two were not compared at this number of examples", icon="compare_arrows", key="compare")

@@ -29,20 +29,38 @@ def show(run: Run) -> None:
         )
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-map"):
-        name = st.selectbox("Embeddings", list(found), key="map-source", width=280)
+        name = st.selectbox("Embeddings", list(found), key="map-source", width=280, persist_state="session")
         by = st.selectbox(
-            "Colour", [*looks.TASK_NAMES, *ATTRIBUTES],
-            format_func=lambda key: looks.TASK_NAMES.get(key) or key.capitalize(), key="map-colour", width=280,
-        )  # fmt: skip
+            "Colour",
+            [*looks.TASK_NAMES, *ATTRIBUTES],
+            format_func=lambda key: looks.TASK_NAMES.get(key) or key.capitalize(),
+            key="map-colour",
+            width=280,
+            persist_state="session",
+        )
         methods = list(METHODS) if has_umap() else ["pca"]
-        method = st.segmented_control(
-            "Method", methods, default="pca", required=True, format_func=METHODS.get, key="map-method",
-            help=None if has_umap() else "UMAP is offered where umap-learn is installed.",
-        ) or "pca"  # fmt: skip
+        method = (
+            st.segmented_control(
+                "Method",
+                methods,
+                default="pca",
+                required=True,
+                format_func=METHODS.get,
+                key="map-method",
+                help=None if has_umap() else "UMAP is offered where umap-learn is installed.",
+                persist_state="session",
+            )
+            or "pca"
+        )
         drag = st.segmented_control(
-            "Drag to", ("lasso", "select", "zoom"), default="lasso", required=True, key="map-drag",
+            "Drag to",
+            ("lasso", "select", "zoom"),
+            default="lasso",
+            required=True,
+            key="map-drag",
             format_func={"lasso": "Lasso", "select": "Box", "zoom": "Zoom"}.get,
-        )  # fmt: skip
+            persist_state="session",
+        )
     path = found[name]
     source = (str(path), path.stat().st_mtime_ns, method)
     data = vectors.cloud(*source)

@@ -17,11 +17,23 @@ def show(run: Run) -> None:
         places = {place: looks.PLACE_NAMES[place] for place in PLACES} | looks.TASK_NAMES
         default = 0 if run.groups is not None and (run.groups["k"] != ALL).any() else 1
         place = st.selectbox(
-            "Group or task", list(places), default, format_func=places.get, key="few-shot-place", width=360
+            "Group or task",
+            list(places),
+            default,
+            format_func=places.get,
+            key="few-shot-place",
+            width=360,
+            persist_state="session",
         )
         scores = ("auroc", "auprc", "brier") if run.result else ("auroc", "auprc")
         score = st.segmented_control(
-            "Score", scores, default="auroc", required=True, format_func=looks.SCORES.get, key="few-shot-score"
+            "Score",
+            scores,
+            default="auroc",
+            required=True,
+            format_func=looks.SCORES.get,
+            key="few-shot-score",
+            persist_state="session",
         )
     rows = curves(run.groups, run.results, place, score or "auroc", run.versions)
     if not rows.filter(pl.col("k") != ALL).height:

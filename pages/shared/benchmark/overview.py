@@ -19,11 +19,23 @@ def show(run: Run) -> None:
     with st.container(horizontal=True, gap="medium", key="tight-overview"):
         scores = ("auroc", "auprc", "brier") if run.result else ("auroc", "auprc")
         score = st.segmented_control(
-            "Score", scores, default="auroc", required=True, format_func=looks.SCORES.get, key="overview-score"
+            "Score",
+            scores,
+            default="auroc",
+            required=True,
+            format_func=looks.SCORES.get,
+            key="overview-score",
+            persist_state="session",
         )
         ks = shots_of(run.groups) if run.groups is not None and run.groups.height else [-1]
         k = st.segmented_control(
-            "Training examples a class", ks, default=ks[-1], required=True, format_func=looks.shots, key="overview-k"
+            "Training examples a class",
+            ks,
+            default=ks[-1],
+            required=True,
+            format_func=looks.shots,
+            key="overview-k",
+            persist_state="session",
         )
     rows = standing(run.groups, run.versions, score or "auroc", ks[-1] if k is None else k)
     if not rows.height:

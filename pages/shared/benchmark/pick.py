@@ -23,7 +23,9 @@ def task(predictions: pl.DataFrame, key: str) -> str | None:
         return None
     have = set(predictions.select("labeling_function", "sub_task").unique().iter_rows())
     keys = [sub.key for sub in ALL_SUBTASKS if (sub.task, sub.paper_name) in have]
-    return st.selectbox("Task", keys, format_func=looks.TASK_NAMES.get, key=f"{key}-task", width=320)
+    return st.selectbox(
+        "Task", keys, format_func=looks.TASK_NAMES.get, key=f"{key}-task", width=320, persist_state="session"
+    )
 
 
 def of_task(predictions: pl.DataFrame, key: str) -> pl.DataFrame:

@@ -123,8 +123,16 @@ def choose() -> Run:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-benchmark-source"):
         wanted = url.read("run")
         place = names.index(wanted) if wanted in names else 0
+        if url.travelled():
+            st.session_state["benchmark-run"] = names[place]
         name = st.selectbox(
-            "Results", names, place, format_func=lambda name: _label(name, runs), key="benchmark-run", width=320
+            "Results",
+            names,
+            place,
+            format_func=lambda name: _label(name, runs),
+            key="benchmark-run",
+            width=320,
+            persist_state="session",
         )
         versions = st.pills(
             "Published beside it",
@@ -134,6 +142,7 @@ def choose() -> Run:
             format_func=lambda version: "Leaderboard v3.2" if version == LEADERBOARD else version,
             key="benchmark-versions",
             help="  \n".join(f"**{version}**: {text}" for version, text in VERSIONS.items()),
+            persist_state="session",
         )
     url.write(run=None if name == names[0] else name)
     chosen = tuple(version for version in VERSIONS if version in versions)

@@ -32,11 +32,18 @@ def show(run: Run) -> None:
         task, rows = picked
         rows = mean_replicates(rows.filter(pl.col("k") == shots_of(rows)[-1]))
         models = rows["model"].unique(maintain_order=True).to_list()
-        model = st.selectbox("Model", models, format_func=model_name, key="subgroups-model", width=320)
+        model = st.selectbox(
+            "Model", models, format_func=model_name, key="subgroups-model", width=320, persist_state="session"
+        )
         alerts = st.segmented_control(
-            "Alerts per 100", ALERTS, default=10, required=True, key="subgroups-alerts",
+            "Alerts per 100",
+            ALERTS,
+            default=10,
+            required=True,
+            key="subgroups-alerts",
             help="Sets the threshold behind the share of missed positives.",
-        )  # fmt: skip
+            persist_state="session",
+        )
     rows = rows.filter(pl.col("model") == model)
     subjects = np.unique(rows["patient_id"].to_numpy())
     name = holder_of(subjects)

@@ -18,13 +18,25 @@ def show(run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-tasks"):
         scores = ("auroc", "auprc", "brier") if run.result else ("auroc", "auprc")
         score = st.segmented_control(
-            "Score", scores, default="auroc", required=True, format_func=looks.SCORES.get, key="tasks-score"
+            "Score",
+            scores,
+            default="auroc",
+            required=True,
+            format_func=looks.SCORES.get,
+            key="tasks-score",
+            persist_state="session",
         )
         ks = shots_of(run.results) if run.results is not None and run.results.height else [-1]
         k = st.segmented_control(
-            "Training examples a class", ks, default=ks[-1], required=True, format_func=looks.shots, key="tasks-k"
+            "Training examples a class",
+            ks,
+            default=ks[-1],
+            required=True,
+            format_func=looks.shots,
+            key="tasks-k",
+            persist_state="session",
         )
-        findings = st.toggle("Chest X-ray findings", True, key="tasks-findings")
+        findings = st.toggle("Chest X-ray findings", True, key="tasks-findings", persist_state="session")
     score, k = score or "auroc", ks[-1] if k is None else k
     ours = tasks(run.results, score, k) if run.results is not None else None
     theirs = published_tasks(score, k) if LEADERBOARD in run.versions else None

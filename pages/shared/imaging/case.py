@@ -58,6 +58,7 @@ def choose(source: Source) -> Case | None:
         index=min(1, len(names) - 1),
         format_func=lambda index: f"{index} · {names[index]}",
         key=f"im-class-{segmenter.name}",
+        persist_state="session",
     )
     region = regions.choose(source, with_pixels.mask, class_index, len(names))
     key = _key(source, segmenter, class_index, region)

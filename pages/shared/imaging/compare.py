@@ -136,7 +136,9 @@ def _windows(case: Case, name: str, chosen: DisplayOptions) -> None:
         key = f"im-window-{name}"
         if st.session_state.get(key) not in sizes:
             st.session_state[key] = sizes[len(sizes) // 2]
-        size = st.select_slider("Window in cells", sizes, key=key, format_func=lambda p: _window_name(p, sizes))
+        size = st.select_slider(
+            "Window in cells", sizes, key=key, format_func=lambda p: _window_name(p, sizes), persist_state="session"
+        )
         maps = found.maps[name]
         items = display_maps([maps.windowed[size], maps.seg_grad, maps.seg_hires_grad], case.result.geometry, chosen)
         _map(case, items[0], chosen, f"Seg-XRes CAM with a window of {size} cells")

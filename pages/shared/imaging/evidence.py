@@ -64,9 +64,14 @@ def _deletion(case: Case, name: str) -> Faithfulness | None:
     layout.section("Deletion and insertion", "does the segmenter depend on the pixels that a map points to?")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         baseline = st.selectbox(
-            "Deleted pixels become", list(BASELINES), format_func=BASELINES.get, key="im-baseline", width=330
+            "Deleted pixels become",
+            list(BASELINES),
+            format_func=BASELINES.get,
+            key="im-baseline",
+            width=330,
+            persist_state="session",
         )
-        steps = st.select_slider("Steps", [5, 10, 20, 40], 20, key="im-steps", width=170)
+        steps = st.select_slider("Steps", [5, 10, 20, 40], 20, key="im-steps", width=170, persist_state="session")
         found = _on_demand(
             case,
             "deletion",

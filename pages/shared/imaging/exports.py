@@ -17,7 +17,12 @@ def show(case: Case) -> None:
     found = evidence.measured(case, name)  # now: the zip is made outside of the session
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         formats = st.segmented_control(
-            "Figure as", ["png", "svg", "pdf"], selection_mode="multi", default=["png"], key="im-figures"
+            "Figure as",
+            ["png", "svg", "pdf"],
+            selection_mode="multi",
+            default=["png"],
+            key="im-figures",
+            persist_state="session",
         )
         downloads.button(
             "Download all (zip)",

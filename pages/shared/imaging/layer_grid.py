@@ -18,9 +18,9 @@ THUMBNAIL = 260
 def show(case: Case) -> None:
     """Draw the tab."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="tight-grid"):
-        signed = st.toggle("Signed", key="im-grid-signed")
-        smooth = st.toggle("Smooth", value=True, key="im-grid-smooth")
-        outlined = st.toggle("Outline of M", value=True, key="im-grid-outline")
+        signed = st.toggle("Signed", key="im-grid-signed", persist_state="session")
+        smooth = st.toggle("Smooth", value=True, key="im-grid-smooth", persist_state="session")
+        outlined = st.toggle("Outline of M", value=True, key="im-grid-outline", persist_state="session")
         st.caption("Each map on its own scale.")
     chosen = DisplayOptions(signed=signed, smooth=smooth, scale="own", opacity=0.75, contour=outlined)
     names = list(case.result.maps)

@@ -27,7 +27,9 @@ def layer(case: Case) -> str:
     kept = st.session_state.get(_LAYER)
     start = st.session_state.setdefault(f"_start-{key}", kept if kept in names else default_layer(names))
     with st.container(width=520, gap="xxsmall", key="tight-layer"):
-        name = st.select_slider("Layer, from encoder to decoder", names, start, format_func=short, key=key)
+        name = st.select_slider(
+            "Layer, from encoder to decoder", names, start, format_func=short, key=key, persist_state="session"
+        )
         st.caption(place(case, name))
     st.session_state[_LAYER] = name
     return name
@@ -56,18 +58,27 @@ def display() -> DisplayOptions:
             key="im-scale",
             help="Share of maximum: 1 is each map's largest value, so that patterns compare. Raw values: one limit "
             "for both, so that sizes compare; Seg-Grad is the smaller, the less of the map the region covers.",
+            persist_state="session",
         )
-        signed = st.toggle("Signed", key="im-signed", help="Show negative evidence too, instead of cutting it off.")
-        smooth = st.toggle("Smooth", value=True, key="im-smooth", help="Off: the layer's own cells.")
-        contour = st.toggle("Outline of M", value=True, key="im-contour")
+        signed = st.toggle(
+            "Signed",
+            key="im-signed",
+            help="Show negative evidence too, instead of cutting it off.",
+            persist_state="session",
+        )
+        smooth = st.toggle(
+            "Smooth", value=True, key="im-smooth", help="Off: the layer's own cells.", persist_state="session"
+        )
+        contour = st.toggle("Outline of M", value=True, key="im-contour", persist_state="session")
         palette = st.selectbox(
             "Colours",
             DIVERGING if signed else SEQUENTIAL,
             format_func=PALETTES.get,
             key=f"im-palette-{signed}",
             width=160,
+            persist_state="session",
         )
-        opacity = st.slider("Opacity", 0.0, 1.0, 0.65, 0.05, key="im-opacity", width=160)
+        opacity = st.slider("Opacity", 0.0, 1.0, 0.65, 0.05, key="im-opacity", width=160, persist_state="session")
         percentile = st.select_slider(
             "Limit at",
             [95, 98, 99, 99.5, 100],
@@ -76,5 +87,6 @@ def display() -> DisplayOptions:
             key="im-percentile",
             width=150,
             help="A lower limit lets a few very strong pixels saturate, so that the rest can be seen.",
+            persist_state="session",
         )
     return DisplayOptions(signed, smooth, scale, float(percentile), palette, opacity, contour)

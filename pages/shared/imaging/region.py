@@ -43,22 +43,22 @@ def choose(source: Source, mask: np.ndarray, class_index: int, n_classes: int) -
     kinds = [kind for kind in NAMES if truth is not None or not kind.startswith("false_")]
     if st.session_state.get("im-region") not in kinds:
         st.session_state["im-region"] = "mask"
-    kind = st.selectbox("Region M to explain", kinds, format_func=NAMES.get, key="im-region")
+    kind = st.selectbox("Region M to explain", kinds, format_func=NAMES.get, key="im-region", persist_state="session")
     st.caption(f"{MEANING[kind][:1].upper()}{MEANING[kind][1:]}.")
     _begin(source, mask, class_index)
     _take_click(kind, height, width)
     if kind in POINTS:
         with st.container(horizontal=True, gap="small"):
-            x = st.number_input("x", 0, width - 1, key="im-x")
-            y = st.number_input("y", 0, height - 1, key="im-y")
+            x = st.number_input("x", 0, width - 1, key="im-x", persist_state="session")
+            y = st.number_input("y", 0, height - 1, key="im-y", persist_state="session")
         return Region(kind, point=(int(x), int(y)))
     if kind == "box":
         with st.container(horizontal=True, gap="small"):
-            x0 = st.number_input("Left", 0, width, key="im-x0")
-            x1 = st.number_input("Right", 0, width, key="im-x1")
+            x0 = st.number_input("Left", 0, width, key="im-x0", persist_state="session")
+            x1 = st.number_input("Right", 0, width, key="im-x1", persist_state="session")
         with st.container(horizontal=True, gap="small"):
-            y0 = st.number_input("Top", 0, height, key="im-y0")
-            y1 = st.number_input("Bottom", 0, height, key="im-y1")
+            y0 = st.number_input("Top", 0, height, key="im-y0", persist_state="session")
+            y1 = st.number_input("Bottom", 0, height, key="im-y1", persist_state="session")
         return Region("box", box=(int(x0), int(y0), int(x1), int(y1)))
     return Region(kind, ground_truth=truth if kind.startswith("false_") else None)
 
@@ -82,9 +82,7 @@ def picture(shown: np.ndarray, kind: str, alt: str) -> None:
 def _begin(source: Source, mask: np.ndarray, class_index: int) -> None:
     """Set a first point and box for a new image or class: the middle of the class's largest part."""
     mark = (source.key, class_index)
-    if st.session_state.get("_im_region_of") == mark and "im-x" in st.session_state.get("_im_numbers", {}):
-        for key, value in st.session_state["_im_numbers"].items():
-            st.session_state.setdefault(key, value)
+    if st.session_state.get("_im_region_of") == mark:
         return
     height, width = source.image.size
     labels, count = ndimage.label(mask == class_index)
@@ -101,9 +99,7 @@ def _begin(source: Source, mask: np.ndarray, class_index: int) -> None:
         y, x = (int(value) for value in np.unravel_index(int(depth.argmax()), depth.shape))
         rows, columns = np.flatnonzero(largest.any(axis=1)), np.flatnonzero(largest.any(axis=0))
         x0, x1, y0, y1 = int(columns[0]), int(columns[-1]) + 1, int(rows[0]), int((rows[0] + rows[-1]) // 2) + 1
-    numbers = {"im-x": x, "im-y": y, "im-x0": x0, "im-x1": x1, "im-y0": y0, "im-y1": y1}
-    st.session_state.update(numbers)
-    st.session_state["_im_numbers"] = numbers
+    st.session_state.update({"im-x": x, "im-y": y, "im-x0": x0, "im-x1": x1, "im-y0": y0, "im-y1": y1})
     st.session_state["_im_region_of"] = mark
 
 

@@ -24,7 +24,12 @@ def choose(image: MedicalImage, model: str | None) -> Segmenter:
     names = list(folders)
     first = model if model in names else suggest(image, cards())
     name = st.selectbox(
-        "Segmenter", names, index=names.index(first), format_func=_title, key=_key(model or f"upload-{first}")
+        "Segmenter",
+        names,
+        index=names.index(first),
+        format_func=_title,
+        key=_key(model or f"upload-{first}"),
+        persist_state="session",
     )
     return resources.segmenter(str(folders[name])).value
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -69,8 +70,12 @@ def choose(models: list[str]) -> Source | None:
 def _sample(models: list[str]) -> Source:
     # drawings whose segmenter is here come first
     kinds = sorted(KINDS, key=lambda name: KINDS[name].model not in models)
-    name = st.selectbox("Sample", kinds, format_func=lambda kind: KINDS[kind].title, key="im-sample")
-    seed = st.number_input("Number", 0, 9999, 3, key="im-seed", help="Another number, another drawing.")
+    name = st.selectbox(
+        "Sample", kinds, format_func=lambda kind: KINDS[kind].title, key="im-sample", persist_state="session"
+    )
+    seed = st.number_input(
+        "Number", 0, 9999, 3, key="im-seed", help="Another number, another drawing.", persist_state="session"
+    )
     image, truth = _drawn(name, int(seed))
     return Source(
         image,
@@ -91,10 +96,10 @@ def _drawn(kind: str, seed: int) -> tuple[MedicalImage, np.ndarray]:
 
 
 def _upload() -> Source | None:
-    uploaded = st.file_uploader(
+    uploaded = _kept_upload(
         "PNG, JPEG, TIFF, DICOM or NIfTI",
+        "im-upload",
         type=TYPES,
-        key="im-upload",
         max_upload_size=get_settings().upload_mb,
         help="It stays in memory and goes with the session. No identifier of a DICOM file is read or shown.",
     )
@@ -109,9 +114,7 @@ def _upload() -> Source | None:
     with st.popover(
         "Ground truth", icon=":material/rule:", help="A mask image, to explain what the segmenter missed."
     ):
-        truth = st.file_uploader(
-            "Mask image with class indices", type=["png", "tif", "tiff", "nii", "gz"], key="im-gt"
-        )
+        truth = _kept_upload("Mask image with class indices", "im-gt", type=["png", "tif", "tiff", "nii", "gz"])
     if image.burned_in:
         st.markdown(":material/warning: The file says that text is part of this picture: it may hold a name.")
     return Source(
@@ -121,6 +124,26 @@ def _upload() -> Source | None:
         drawn=False,
         truth=truth.getvalue() if truth is not None else None,
     )
+
+
+def _kept_upload(label: str, key: str, **more: Any) -> Any:
+    """Draw an uploader; return its file, which stays with the session where Streamlit's own goes with the widget."""
+    state, kept = st.session_state, f"_kept-{key}"
+
+    def take() -> None:
+        state[kept] = state[key]
+
+    uploaded = st.file_uploader(label, key=key, on_change=take, **more)
+    if uploaded is None and state.get(kept) is not None:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"tight-{key}"):
+            size = state[kept].size
+            st.caption(f":material/draft: The file from before, {_size(size)}: upload another, or", width="content")
+            st.button("remove it", type="tertiary", key=f"remove-{key}", on_click=lambda: state.pop(kept, None))
+    return uploaded or state.get(kept)
+
+
+def _size(n: int) -> str:
+    return f"{n / 2**20:.1f} MB" if n >= 2**20 else f"{max(1, round(n / 2**10))} KB"
 
 
 @st.cache_data(show_spinner="Reading the image …", max_entries=24)
@@ -135,29 +158,41 @@ def _truth(sha256: str, n_classes: int, place: tuple, _data: bytes) -> np.ndarra
 
 def _choices(image: MedicalImage) -> dict[str, object]:
     """Draw what this file offers to choose; return what differs from the default."""
-    offered, chosen = image.available, {}
+    offered, chosen, of = image.available, {}, image.sha256[:12]
     if offered.frames > 1:
-        chosen["frame"] = st.slider("Frame", 0, offered.frames - 1, 0, key="im-frame")
+        chosen["frame"] = st.slider("Frame", 0, offered.frames - 1, 0, key=f"im-frame-{of}", persist_state="session")
     if offered.volumes > 1:
-        chosen["volume"] = st.slider("Volume", 0, offered.volumes - 1, 0, key="im-volume")
+        chosen["volume"] = st.slider(
+            "Volume", 0, offered.volumes - 1, 0, key=f"im-volume-{of}", persist_state="session"
+        )
     if offered.slices:
         axes = list(offered.slices)
         view = segmenter.view(image)
         start = view if view in axes else image.chosen["axis"]
         # another segmenter, another axis to begin with
-        axis = st.selectbox("Axis", axes, axes.index(start), format_func=str.capitalize, key=f"im-axis-{view}")
+        axis = st.selectbox(
+            "Axis",
+            axes,
+            axes.index(start),
+            format_func=str.capitalize,
+            key=f"im-axis-{view}-{of}",
+            persist_state="session",
+        )
         count = offered.slices[axis]
         chosen["axis"] = axis
         if count > 1:
-            chosen["slice"] = st.slider("Slice", 0, count - 1, count // 2, key=f"im-slice-{axis}")
+            chosen["slice"] = st.slider(
+                "Slice", 0, count - 1, count // 2, key=f"im-slice-{axis}-{of}", persist_state="session"
+            )
     windows = {**WINDOWS, **{f"preset {index}": name for index, name in enumerate(offered.windows)}}
     if image.format in ("DICOM", "NIfTI", "TIFF"):
         window = st.selectbox(
             "Window for the eye",
             list(windows),
             format_func=windows.get,
-            key="im-window",
+            key=f"im-eye-{of}",
             help="It changes what you see. What the segmenter gets follows its card.",
+            persist_state="session",
         )
         if window:
             chosen["window"] = window

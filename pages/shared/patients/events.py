@@ -37,6 +37,7 @@ def show(patient: "Patient") -> None:
         format_func=DOMAINS.get,
         key="event-domains",
         label_visibility="collapsed",
+        persist_state="page",
     )
     if domains:
         rows = rows.filter(pl.col("domain").is_in(domains))

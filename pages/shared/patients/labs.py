@@ -68,6 +68,7 @@ def show(patient: "Patient") -> None:
             required=True,
             format_func=lambda number: f"{number * PAGE + 1} to {min((number + 1) * PAGE, len(found))}",
             key=f"lab-page-{patient.subject_id}-{pages}",
+            persist_state="page",
         )
     shown = found[page * PAGE : (page + 1) * PAGE]
     state = charts.show(

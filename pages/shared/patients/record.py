@@ -138,6 +138,7 @@ def _read(patient: "Patient", record: Record, tokens: TokenCount | None) -> None
             format_func=lambda id: f"{titles[id]} :small[:gray[{size.get(id, 0):,}]]" if tokens else titles[id],
             help="With the number of tokens of each section." if tokens else None,
             key=f"contents-{record.options.strategy}",
+            persist_state="page",
         )
     lines = [line for line in record.lines if not chosen or line.section == chosen]
     words = words.strip()
@@ -175,6 +176,7 @@ def _part(count: int, key: str) -> int:
         required=True,
         format_func=lambda part: str(part + 1),
         key=f"part-{key}",
+        persist_state="page",
     )
 
 

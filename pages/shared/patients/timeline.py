@@ -60,6 +60,7 @@ def show(patient: "Patient") -> None:
         format_func=DOMAINS.get,
         key=f"tracks-{patient.subject_id}",
         label_visibility="collapsed",
+        persist_state="page",
     )
     rows = rows.filter(pl.col("domain").is_in(domains or present))
     if future == "hide":

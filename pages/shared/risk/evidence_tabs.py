@@ -31,7 +31,9 @@ def show(patient: Patient, scored: scoring.Scored, names: dict[str, str], encode
     """Draw the evidence for the chosen task, and the downloads."""
     heads = scoring.heads_of(encoder.name)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-evidence"):
-        key = st.selectbox("Evidence for", list(names), format_func=names.get, key="risk-task", width=320)
+        key = st.selectbox(
+            "Evidence for", list(names), format_func=names.get, key="risk-task", width=320, persist_state="session"
+        )
         st.space("stretch")
         _downloads(patient, scored)
     case = Case(patient, scored, heads[key], heads, encoder.name)

@@ -22,7 +22,9 @@ WITH = ("Another patient", "Another time", "Another encoder")
 
 def show(case: Case) -> None:
     """Draw the choice of what to compare with, and both sets of scores on one scale."""
-    kind = st.segmented_control("Compare with", WITH, default=WITH[0], required=True, key="compare-with")
+    kind = st.segmented_control(
+        "Compare with", WITH, default=WITH[0], required=True, key="compare-with", persist_state="page"
+    )
     try:
         chosen = _other(case, kind or WITH[0])
     except ChartlightError as error:
@@ -125,7 +127,7 @@ def _other_encoder(case: Case) -> tuple[str, tuple[TaskScore, ...]] | None:
     if not names:
         others.explain(case.encoder_name, case.patient.dataset.path, "compare")
         return None
-    name = st.selectbox("Other encoder", names, width=360, key="compare-encoder")
+    name = st.selectbox("Other encoder", names, width=360, key="compare-encoder", persist_state="page")
     st.caption("Each encoder has heads and a calibration of its own: compare probabilities, not log-odds.")
     return name, scoring.scored(case.patient, name).scores
 

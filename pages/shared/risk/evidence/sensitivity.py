@@ -19,7 +19,11 @@ def show(case: Case) -> None:
     words = ""
     if "{instruction}" in _template(case):
         words = st.text_input(
-            "Your own instruction", placeholder="will the patient …", max_chars=300, key="own-instruction"
+            "Your own instruction",
+            placeholder="will the patient …",
+            max_chars=300,
+            key="own-instruction",
+            persist_state="page",
         ).strip()
     variants = case.compute(
         "Reading the record in other ways",
@@ -39,6 +43,7 @@ def show(case: Case) -> None:
             selection_mode="multi",
             key=key,
             help="One that is not loaded yet is loaded now.",
+            persist_state="page",
         )
         variants = variants + [_with(case, name) for name in chosen]
     shown = [variant for variant in variants if variant.score or variant.kind != "instruction"]

@@ -28,6 +28,7 @@ def show(case: Case) -> None:
             float(start),
             format_func=percent,
             key=f"threshold-{head.key}",
+            persist_state="page",
         )
         row = threshold_table(head.reference_target, probability, np.array([threshold]))[0]
         layout.facts(
