@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--signed", action="store_true", help="keep negative evidence in the overlays")
     parser.add_argument("--palette", default="", help="colour map of the overlays")
     parser.add_argument("--own-scale", action="store_true", help="scale each overlay by its own maximum")
+    parser.add_argument("--zoom", type=float, default=1.0, help="magnify the figure's part around the region")
     parser.add_argument("--figure", default="", metavar="FORMATS", help="figures to make: png,svg,pdf")
     parser.add_argument("--evidence", action="store_true", help="measure deletion and insertion at the shown layer")
     parser.add_argument("--frame", type=int, default=0, help="frame of a multi-frame file, from 0")
@@ -72,6 +73,7 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, out: Path
         signed=args.signed,
         scale="own" if args.own_scale else "shared",
         palette=args.palette or ("RdBu_r" if args.signed else "inferno"),
+        zoom=args.zoom,
     )
     if shown not in result.maps:
         from core.imaging.cams import check_layers
@@ -149,8 +151,8 @@ def request(args: argparse.Namespace, segmenter: Any, data: bytes) -> dict[str, 
     import hashlib
 
     truth = hashlib.sha256(read_bytes(args.ground_truth)).hexdigest() if args.ground_truth else None
-    names = ("class_index", "region", "layers", "show", "signed", "palette", "own_scale", "figure", "evidence")
-    asked: dict[str, Any] = {name: getattr(args, name) for name in (*names, "frame", "axis", "slice")}
+    names = ("class_index", "region", "layers", "show", "signed", "palette", "own_scale", "zoom", "figure")
+    asked: dict[str, Any] = {name: getattr(args, name) for name in (*names, "evidence", "frame", "axis", "slice")}
     asked["image_sha256"] = hashlib.sha256(data).hexdigest()
     asked["weights_sha256"] = segmenter.weights_sha256
     asked["ground_truth_sha256"] = truth

@@ -16,6 +16,7 @@ from core.errors import InputError
 from core.imaging.cams import LayerMaps
 from core.imaging.palettes import DIVERGING, SEQUENTIAL
 from core.imaging.preprocess import Geometry
+from core.imaging.views import ZOOMS
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class DisplayOptions:
         palette: see :mod:`core.imaging.palettes`; a palette of the wrong kind for ``signed`` is replaced.
         opacity: of the map over the image, 0..1.
         contour: draw the outline of M.
+        zoom: how many times the part of the image around M is magnified; 1: the whole image. Limits stay those of
+            the whole image.
     """
 
     signed: bool = False
@@ -39,10 +42,14 @@ class DisplayOptions:
     palette: str = "inferno"
     opacity: float = 0.55
     contour: bool = True
+    zoom: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.opacity <= 1 or not 50 <= self.percentile <= 100:
-            raise InputError("the display options are out of range", "give opacity 0..1 and percentile 50..100")
+        if not (0 <= self.opacity <= 1 and 50 <= self.percentile <= 100 and 1 <= self.zoom <= ZOOMS[-1]):
+            raise InputError(
+                "the display options are out of range",
+                f"give opacity 0..1, percentile 50..100 and zoom 1..{ZOOMS[-1]:g}",
+            )
         kinds = DIVERGING if self.signed else SEQUENTIAL
         if self.palette not in kinds:
             object.__setattr__(self, "palette", kinds[0])

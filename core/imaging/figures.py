@@ -3,6 +3,7 @@
 import io
 from typing import Any, Literal
 
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
@@ -13,9 +14,11 @@ from core.imaging.cams import METHODS, CamResult
 from core.imaging.display import DisplayOptions, display_pair
 from core.imaging.overlay import grey_rgb, overlay
 from core.imaging.segmenters import Segmenter
+from core.imaging.views import view_around
 from core.safety import EXPORT_NOTICE
 
 FORMATS = ("png", "svg", "pdf")
+matplotlib.rcParams["svg.hashsalt"] = "chartlight"  # or an SVG's ids are random
 
 
 def image_region(result: CamResult) -> np.ndarray:
@@ -32,7 +35,8 @@ def caption(segmenter: Segmenter, result: CamResult, layer: str, options: Displa
     return (
         f"{what} for class {result.class_index} ({segmenter.classes[result.class_index]}) over the region "
         f"{result.region} ({result.n_pixels} pixels, S = {result.score:.4g}) at {layer} of {segmenter.name}; {scale}, "
-        f"{'interpolated' if options.smooth else 'cells as they are'}."
+        f"{'interpolated' if options.smooth else 'cells as they are'}"
+        + (f"; the part around the region, {options.zoom:g} times as large." if options.zoom > 1 else ".")
     )
 
 
@@ -64,7 +68,8 @@ def draw_figure(
     display = np.asarray(image.display)
     region = image_region(result)
     shown = display_pair(result.maps[layer], result.geometry, options)
-    height, width = display.shape[:2]
+    view = view_around(region, options.zoom)
+    height, width = view.size
     spacing = getattr(image, "spacing", None)
     aspect = spacing[0] / spacing[1] if spacing else 1.0
     panel = 2.3
@@ -73,11 +78,12 @@ def draw_figure(
     figure = Figure(figsize=(3 * panel + 0.9, panel * ratio + 0.75), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 3)
-    axes[0].imshow(grey_rgb(display), aspect=aspect)
-    axes[0].contour(region, levels=[0.5], colors=["#ffffff"], linewidths=0.7)
+    axes[0].imshow(grey_rgb(view.crop(display)), aspect=aspect)
+    if (part := view.crop(region)).any() and not part.all():
+        axes[0].contour(part, levels=[0.5], colors=["#ffffff"], linewidths=0.7)
     axes[0].set_title("Image and region M", fontsize=8)
     for axis, (method, item) in zip(axes[1:], shown.items(), strict=True):
-        axis.imshow(overlay(display, item, options, region), aspect=aspect)
+        axis.imshow(view.crop(overlay(display, item, options, region)), aspect=aspect)
         axis.set_title(METHODS[method] + (" (nothing positive)" if item.empty else ""), fontsize=8)
     for axis in axes:
         axis.set_axis_off()
@@ -85,8 +91,8 @@ def draw_figure(
     low = -1.0 if options.signed else 0.0
     mappable = _mappable(options, low)
     bar = figure.colorbar(mappable, ax=axes.tolist(), fraction=0.03, pad=0.01, aspect=30)
-    limits = sorted({f"{item.limit:.3g}" for item in shown.values()})
-    bar.set_label("share of the limit (" + ", ".join(limits) + ")", fontsize=6)
+    limits = dict.fromkeys(f"{item.limit:.3g}" for item in shown.values())  # in the order of the maps
+    bar.set_label(f"share of the limit ({' and '.join(limits)})", fontsize=6)
     bar.ax.tick_params(labelsize=6)
     figure.supxlabel(text, fontsize=5.5, x=0.01, ha="left")
     buffer = io.BytesIO()

@@ -43,11 +43,16 @@ def overlay(
     return draw_contour(picture, mask) if options.contour and mask is not None else picture
 
 
-def draw_contour(picture: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int] = LINE) -> np.ndarray:
-    """Draw the outline of a region (h, w) in a light line with a dark edge, which shows on any background."""
+def draw_contour(
+    picture: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int] = LINE, closed: bool = True
+) -> np.ndarray:
+    """Draw the outline of a region (h, w) in a light line with a dark edge, which shows on any background.
+
+    ``closed``: also along the picture's edge, where the region ends with the image and not with a window of it.
+    """
     width = max(1, round(min(mask.shape) / 400))
     cross = ndimage.generate_binary_structure(2, 1)
-    inner = ndimage.binary_erosion(mask, cross, iterations=width, border_value=0)
+    inner = ndimage.binary_erosion(mask, cross, iterations=width, border_value=int(not closed))
     outer = ndimage.binary_dilation(mask, cross, iterations=width)
     drawn = picture.copy()
     drawn[outer & ~mask] = HALO

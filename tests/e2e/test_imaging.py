@@ -91,7 +91,25 @@ def test_clicks_and_drags_choose_the_region(app: App, page: Page):
     width = picture.bounding_box()["width"]
     assert x == pytest.approx(30 / width * 640, abs=4)
     assert region_size(page) == 1
+    for _ in range(4):  # whole image, 1.5, 2, 3, 4
+        page.locator(".st-key-im-zoom input[type=range]").press("ArrowRight")
+        page.wait_for_timeout(300)
+    settle(page)
+    expect(page.locator(".stMain")).to_contain_text("160 x 128 px around M")
+    box = picture.bounding_box()
+    left = min(max(x - 80, 0), 480)  # of the window, in the image's pixels
+    picture.click(position={"x": box["width"] / 4, "y": box["height"] / 2})
+    settle(page)
+    zoomed = int(page.locator(".st-key-im-x input").input_value())
+    assert zoomed == pytest.approx(left + 40, abs=2)
+    page.get_by_role("tab", name="Export").click()
+    settle(page)
+    page.get_by_role("tab", name="Compare").click()
+    settle(page)
+    expect(page.locator(".stMain")).to_contain_text("160 x 128 px around M")
     choose(page, "im-region", "Box")
+    page.locator(".st-key-im-zoom input[type=range]").press("Home")
+    settle(page)
     picture = page.frame_locator("iframe").locator("img").first
     picture.wait_for()
     page.wait_for_timeout(500)

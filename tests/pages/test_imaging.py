@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -16,6 +18,7 @@ from core.imaging import segmenters
 from core.imaging.cams import explain
 from core.imaging.readers import read_image
 from core.imaging.regions import Region
+from core.imaging.views import ZOOMS, View, view_around
 from core.jobs import JobQueue
 from pages.shared.imaging import case as cases
 from pages.shared.imaging import results
@@ -233,13 +236,50 @@ def test_two_images_that_differ_by_one_pixel_never_share_a_result():
 
 
 def test_clicks_are_scaled_back_and_kept_inside():
-    shape = (50, 100)  # height, width
-    assert clicked({"x": 100, "y": 50, "width": 200, "height": 100}, *shape) == {"im-x": 50, "im-y": 25}
-    assert clicked({"x": 200, "y": 100, "width": 200, "height": 100}, *shape) == {"im-x": 99, "im-y": 49}
+    whole = View(0, 50, 0, 100)
+    assert clicked({"x": 100, "y": 50, "width": 200, "height": 100}, whole) == {"im-x": 50, "im-y": 25}
+    assert clicked({"x": 200, "y": 100, "width": 200, "height": 100}, whole) == {"im-x": 99, "im-y": 49}
     drag = {"x1": 150, "y1": 80, "x2": -40, "y2": 300, "width": 200, "height": 100}
-    assert clicked(drag, *shape) == {"im-x0": 0, "im-x1": 75, "im-y0": 40, "im-y1": 50}
+    assert clicked(drag, whole) == {"im-x0": 0, "im-x1": 75, "im-y0": 40, "im-y1": 50}
     point = {"x1": 10, "y1": 10, "x2": 10, "y2": 10, "width": 200, "height": 100}
-    assert clicked(point, *shape) == {"im-x0": 5, "im-x1": 6, "im-y0": 5, "im-y1": 6}
+    assert clicked(point, whole) == {"im-x0": 5, "im-x1": 6, "im-y0": 5, "im-y1": 6}
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from(ZOOMS), st.data())
+def test_a_click_on_a_view_is_the_pixel_that_lies_there(height, width, zoom, data):
+    """Against a picture whose pixels hold their own place, enlarged as the page enlarges it."""
+    region = np.zeros((height, width), bool)
+    region[data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))] = True
+    view = view_around(region, zoom)
+    across, down = (data.draw(st.integers(1, 5)) for _ in range(2))
+    places = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), -1)
+    picture = view.crop(places).repeat(down, axis=0).repeat(across, axis=1)
+    y, x = (data.draw(st.integers(0, side - 1)) for side in picture.shape[:2])
+    found = clicked({"x": x, "y": y, "width": picture.shape[1], "height": picture.shape[0]}, view)
+    assert [found["im-y"], found["im-x"]] == picture[y, x].tolist()
+
+
+def test_zooming_shows_a_part_and_computes_nothing(open_imaging, monkeypatch):
+    app = open_imaging({"source": "upload"})
+    sound(upload(app, png(6, (80, 112))))
+    app.selectbox(key="im-region").set_value("pixel").run()
+    app.number_input(key="im-x").set_value(100).run()
+    seen: list[tuple] = []
+    real = cases.pictures.show
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            cases.pictures, "show", lambda picture, *a, **k: (seen.append(picture.shape), real(picture, *a, **k))
+        )
+        patched.setattr(results.queue, "run", lambda name, work: pytest.fail(f"{name} ran again"))
+        app.select_slider(key="im-zoom").set_value(4.0).run()
+        assert "28 x 20 px around M" in sound(app)
+        assert seen == [(20, 28, 3)] * 2
+        app.session_state["view"] = "Layers"
+        app.run()
+        assert "28 x 20 px around M" in sound(app) and set(seen) == {(20, 28, 3)}
+        app.session_state["view"] = "Export"
+        sound(app.run())
+    sound(upload(app, png(7, (20, 30))))  # too small to zoom into: the whole image, and no error
 
 
 def test_small_pictures_are_enlarged_with_sharp_cells_and_true_shape():

@@ -1,19 +1,22 @@
 """What is explained: image, segmenter, class and region, and the maps, from the kept results or the queue."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import streamlit as st
 
 from core.errors import InputError
 from core.imaging.cams import CamResult, explain
+from core.imaging.display import DisplayedMap, DisplayOptions
 from core.imaging.figures import image_region
-from core.imaging.overlay import color_classes
+from core.imaging.overlay import color_classes, overlay
 from core.imaging.regions import Region
 from core.imaging.segmenters import Segmentation, Segmenter, segment
+from core.imaging.views import view_around
 from pages.shared import audit
+from pages.shared.imaging import pictures, results
 from pages.shared.imaging import region as regions
-from pages.shared.imaging import results
 from pages.shared.imaging import segmenter as segmenters
 from pages.shared.imaging.source import Source, require_size
 
@@ -36,10 +39,16 @@ class Case:
         """The explained class's name."""
         return self.segmenter.classes[self.class_index]
 
-    @property
+    @cached_property
     def outline(self) -> np.ndarray:
         """M on the image's pixels, boolean (h, w)."""
         return image_region(self.result)
+
+    def draw_map(self, item: DisplayedMap, chosen: DisplayOptions, alt: str, side: int = pictures.SIDE) -> None:
+        """Draw a map over the image, in the window that the options ask for, with M's outline if they do."""
+        view, image = view_around(self.outline, chosen.zoom), self.source.image
+        picture = overlay(view.crop(image.display), replace(item, values=view.crop(item.values)), chosen)
+        pictures.show(picture, alt, image.spacing, side, self.outline if chosen.contour else None, view)
 
 
 def choose(source: Source) -> Case | None:

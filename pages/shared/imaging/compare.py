@@ -1,5 +1,7 @@
 """Tab Compare: the image, Seg-Grad CAM and Seg-HiRes-Grad CAM side by side, and how they agree."""
 
+from dataclasses import replace
+
 import pandas as pd
 import streamlit as st
 
@@ -7,9 +9,9 @@ from core.imaging.agreement import agreement
 from core.imaging.cams import METHODS, explain
 from core.imaging.display import DisplayedMap, DisplayOptions, difference_map, display_maps, display_pair
 from core.imaging.layers import reading_advice
-from core.imaging.overlay import overlay
 from core.imaging.palettes import color_stops
 from core.imaging.tiled_cams import possible_windows
+from core.imaging.views import view_around
 from pages.shared import layout
 from pages.shared.imaging import case as cases
 from pages.shared.imaging import options, pictures, region, results
@@ -20,21 +22,26 @@ from pages.shared.imaging.numbers import percent, short
 def show(case: Case) -> None:
     """Draw the tab."""
     top = st.container()
-    chosen = options.display()
-    with top:
+    with top, st.container(horizontal=True, gap="medium", key="tight-layer-zoom"):
         name = options.layer(case)
+        magnified = options.zoom(case)
+    chosen = options.display(magnified)
+    with top:
         shown = display_pair(case.result.maps[name], case.result.geometry, chosen)
         left, middle, right = st.columns(3, gap="small", vertical_alignment="bottom")
         with left:
-            st.markdown("**Segmentation** :small[:gray[M outlined]]")
+            st.markdown(f"**Segmentation** :small[:gray[{region.hint(case.region.kind)}]]")
             region.picture(
-                pictures.outlined(cases.mask_picture(case), case.outline, case.source.image.spacing),
+                cases.mask_picture(case),
+                case.outline,
+                view_around(case.outline, chosen.zoom),
+                case.source.image.spacing,
                 case.region.kind,
                 f"The image with the mask of {case.class_name} and the outline of the region",
             )
         for column, (method, item) in zip((middle, right), shown.items(), strict=True):
             with column:
-                st.markdown(f"**{METHODS[method]}** :small[:gray[raw maximum {short(item.maximum)}]]")
+                st.markdown(f"**{METHODS[method]}** :small[:gray[max {short(item.maximum)}]]")
                 _map(case, item, chosen, METHODS[method])
         _bar(shown, chosen)
     st.caption(_caption(case, name, shown))
@@ -47,9 +54,7 @@ def show(case: Case) -> None:
 
 
 def _map(case: Case, item: DisplayedMap, chosen: DisplayOptions, what: str) -> None:
-    picture = overlay(case.source.image.display, item, chosen)
-    outline = case.outline if chosen.contour else None
-    pictures.show(picture, f"{what} over the image", case.source.image.spacing, outline=outline)
+    case.draw_map(item, chosen, f"{what} over the image")
     if item.empty:
         st.caption("No positive evidence at this layer: all of the map is cut off by the ReLU. Try Signed.")
 
@@ -115,8 +120,8 @@ def _difference(case: Case, name: str, chosen: DisplayOptions) -> None:
     with st.expander("Difference of the two maps", on_change="rerun", key="im-difference") as box:
         if box.open:
             item = difference_map(case.result.maps[name], case.result.geometry, chosen.smooth)
-            signed = DisplayOptions(
-                True, chosen.smooth, "own", 100, "PuOr_r", max(chosen.opacity, 0.6), chosen.contour
+            signed = replace(
+                chosen, signed=True, scale="own", percentile=100, palette="PuOr_r", opacity=max(chosen.opacity, 0.6)
             )
             _map(case, item, signed, "Seg-HiRes-Grad minus Seg-Grad")
             pictures.colour_bar(color_stops("PuOr_r"), "Seg-Grad", "Seg-HiRes", "is larger, each at its own scale")

@@ -68,4 +68,5 @@ def _options() -> DisplayOptions:
         palette=state.get(f"im-palette-{signed}", "RdBu_r" if signed else "inferno"),
         opacity=float(state.get("im-opacity", 0.65)),
         contour=bool(state.get("im-contour", True)),
+        zoom=float(state.get("im-zoom", 1.0)),
     )

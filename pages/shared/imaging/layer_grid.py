@@ -5,9 +5,8 @@ import streamlit as st
 
 from core.imaging.cams import METHODS
 from core.imaging.display import DisplayOptions, display_pair
-from core.imaging.overlay import overlay
 from pages.shared import charts
-from pages.shared.imaging import options, pictures
+from pages.shared.imaging import options
 from pages.shared.imaging.case import Case
 from pages.shared.imaging.numbers import short
 
@@ -21,8 +20,9 @@ def show(case: Case) -> None:
         signed = st.toggle("Signed", key="im-grid-signed", persist_state="session")
         smooth = st.toggle("Smooth", value=True, key="im-grid-smooth", persist_state="session")
         outlined = st.toggle("Outline of M", value=True, key="im-grid-outline", persist_state="session")
+        magnified = options.zoom(case)
         st.caption("Each map on its own scale.")
-    chosen = DisplayOptions(signed=signed, smooth=smooth, scale="own", opacity=0.75, contour=outlined)
+    chosen = DisplayOptions(signed, smooth, "own", opacity=0.75, contour=outlined, zoom=magnified)
     names = list(case.result.maps)
     for start in range(0, len(names), PER_ROW):
         columns = st.columns(PER_ROW, gap="small", vertical_alignment="bottom")  # names wrap
@@ -41,14 +41,7 @@ def show(case: Case) -> None:
 def _layer(case: Case, name: str, chosen: DisplayOptions) -> None:
     st.markdown(f"**{options.short(name)}**  \n:small[:gray[{options.place(case, name)}]]")
     for method, item in display_pair(case.result.maps[name], case.result.geometry, chosen).items():
-        picture = overlay(case.source.image.display, item, chosen)
-        pictures.show(
-            picture,
-            f"{METHODS[method]} at {name}",
-            case.source.image.spacing,
-            THUMBNAIL,
-            case.outline if chosen.contour else None,
-        )
+        case.draw_map(item, chosen, f"{METHODS[method]} at {name}", THUMBNAIL)
         empty = " · nothing positive" if item.empty else f" · largest {short(item.maximum)}"
         st.caption(METHODS[method].removesuffix(" CAM") + empty)
 

@@ -5,6 +5,7 @@ import streamlit as st
 from core.imaging.display import DisplayOptions
 from core.imaging.layers import default_layer, describe_layer
 from core.imaging.palettes import DIVERGING, SEQUENTIAL
+from core.imaging.views import possible_zooms, view_around
 from pages.shared.imaging.case import Case
 
 PALETTES = {
@@ -26,13 +27,33 @@ def layer(case: Case) -> str:
     key = f"im-layer-{case.segmenter.name}-{case.source.image.sha256[:12]}"
     kept = st.session_state.get(_LAYER)
     start = st.session_state.setdefault(f"_start-{key}", kept if kept in names else default_layer(names))
-    with st.container(width=520, gap="xxsmall", key="tight-layer"):
+    with st.container(width=420, gap="xxsmall", key="tight-layer"):
         name = st.select_slider(
             "Layer, from encoder to decoder", names, start, format_func=short, key=key, persist_state="session"
         )
         st.caption(place(case, name))
     st.session_state[_LAYER] = name
     return name
+
+
+def zoom(case: Case) -> float:
+    """Draw the choice of how closely M is looked at; return how many times it is magnified."""
+    zooms = possible_zooms(case.outline.shape)
+    if len(zooms) == 1:
+        return 1.0
+    with st.container(width=230, gap="xxsmall", key="tight-zoom"):
+        chosen = st.select_slider(
+            "Zoom on M",
+            zooms,
+            1.0,
+            format_func=lambda value: "whole image" if value == 1 else f"{value:g} x",
+            key="im-zoom",
+            help="All pictures show the same window around the region. Limits and numbers stay the whole image's.",
+            persist_state="session",
+        )
+        height, width = view_around(case.outline, chosen).size
+        st.caption(f"{width} x {height} px" + (" around M" if chosen > 1 else ""))
+    return chosen
 
 
 def place(case: Case, name: str) -> str:
@@ -46,8 +67,8 @@ def short(name: str) -> str:
     return name.replace("encoder.model.", "encoder.").replace("decoder.blocks.", "decoder.")
 
 
-def display() -> DisplayOptions:
-    """Draw the display controls; return the options."""
+def display(magnified: float = 1.0) -> DisplayOptions:
+    """Draw the display controls; return the options, with the zoom that was chosen elsewhere."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-display"):
         scale = st.segmented_control(
             "Scale",
@@ -89,4 +110,4 @@ def display() -> DisplayOptions:
             help="A lower limit lets a few very strong pixels saturate, so that the rest can be seen.",
             persist_state="session",
         )
-    return DisplayOptions(signed, smooth, scale, float(percentile), palette, opacity, contour)
+    return DisplayOptions(signed, smooth, scale, float(percentile), palette, opacity, contour, magnified)

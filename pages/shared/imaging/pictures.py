@@ -5,6 +5,7 @@ import streamlit as st
 from PIL import Image
 
 from core.imaging.overlay import draw_contour
+from core.imaging.views import View
 from pages.shared.errors import plain
 
 SIDE = 640
@@ -23,14 +24,22 @@ def enlarged(picture: np.ndarray, spacing: tuple[float, float] | None = None, si
 
 
 def outlined(
-    picture: np.ndarray, outline: np.ndarray | None, spacing: tuple[float, float] | None = None, side: int = SIDE
+    picture: np.ndarray,
+    outline: np.ndarray | None,
+    spacing: tuple[float, float] | None = None,
+    side: int = SIDE,
+    view: View | None = None,
 ) -> np.ndarray:
-    """Return a picture at ``side`` pixels with the outline of a region (h, w) on it, a fine line at any size."""
+    """Return a picture at ``side`` pixels with the outline of a region (h, w) on it, a fine line at any size.
+
+    The picture is that of the view already; the outline is the whole image's.
+    """
     large = enlarged(picture, spacing, side)
     if outline is None:
         return large
-    region = Image.fromarray(outline).resize(large.shape[1::-1], Image.Resampling.NEAREST)
-    return draw_contour(large, np.asarray(region))
+    part = outline if view is None else view.crop(outline)
+    region = Image.fromarray(part).resize(large.shape[1::-1], Image.Resampling.NEAREST)
+    return draw_contour(large, np.asarray(region), closed=part.shape == outline.shape)
 
 
 def show(
@@ -39,9 +48,10 @@ def show(
     spacing: tuple[float, float] | None = None,
     side: int = SIDE,
     outline: np.ndarray | None = None,
+    view: View | None = None,
 ) -> None:
     """Draw a picture as wide as its column, with the outline of a region (h, w) if there is one."""
-    st.image(outlined(picture, outline, spacing, side), width="stretch", alt=alt)
+    st.image(outlined(picture, outline, spacing, side, view), width="stretch", alt=alt)
 
 
 def colour_bar(stops: list[tuple[float, str]], low: str, high: str, label: str) -> None:

@@ -6,6 +6,8 @@ from scipy import ndimage
 from streamlit_image_coordinates import streamlit_image_coordinates
 
 from core.imaging.regions import MEANING, Region
+from core.imaging.views import View
+from pages.shared.imaging import pictures
 from pages.shared.imaging.source import Source
 
 NAMES = {
@@ -18,7 +20,7 @@ NAMES = {
     "false_negatives": "False negatives",
 }
 POINTS = ("component", "pixel")
-_SEEN = "_im_click"
+_SEEN, _VIEW = "_im_click", "_im_view"
 
 
 def kind_so_far() -> str:
@@ -63,8 +65,22 @@ def choose(source: Source, mask: np.ndarray, class_index: int, n_classes: int) -
     return Region(kind, ground_truth=truth if kind.startswith("false_") else None)
 
 
-def picture(shown: np.ndarray, kind: str, alt: str) -> None:
-    """Draw the image, enlarged; for regions with coordinates it takes clicks or drags."""
+def hint(kind: str) -> str:
+    """Say what a picture of the region takes, or else what it shows."""
+    return "drag a box" if kind == "box" else "click a point" if kind in POINTS else "M outlined"
+
+
+def picture(
+    image: np.ndarray,
+    outline: np.ndarray,
+    view: View,
+    spacing: tuple[float, float] | None,
+    kind: str,
+    alt: str,
+) -> None:
+    """Draw the view of an image (h, w, 3), enlarged; for regions with coordinates it takes clicks or drags."""
+    shown = pictures.outlined(view.crop(image), outline, spacing, view=view)
+    st.session_state[_VIEW] = view
     if kind not in (*POINTS, "box"):
         st.image(shown, width="stretch", alt=alt)
         return
@@ -76,7 +92,6 @@ def picture(shown: np.ndarray, kind: str, alt: str) -> None:
         cursor="crosshair",
         png_compression_level=1,
     )
-    st.caption("Drag a box on the image." if kind == "box" else "Click a point on the image.")
 
 
 def _begin(source: Source, mask: np.ndarray, class_index: int) -> None:
@@ -110,20 +125,21 @@ def _take_click(kind: str, height: int, width: int) -> None:
         return
     st.session_state[_SEEN] = value.get("unix_time")
     try:
-        numbers = clicked(value, height, width)
+        numbers = clicked(value, st.session_state.get(_VIEW) or View(0, height, 0, width))
     except (KeyError, TypeError, ZeroDivisionError):
         return
     st.session_state.update(numbers)
 
 
-def clicked(value: dict, height: int, width: int) -> dict[str, int]:
-    """The numbers that a click or drag stands for, in the image's pixels: scaled back, ordered, kept inside."""
+def clicked(value: dict, view: View) -> dict[str, int]:
+    """The numbers that a click or drag on a view stands for, in the image's pixels: scaled back, ordered, inside."""
+    height, width = view.size
     across, down = width / value["width"], height / value["height"]
     if "x1" not in value:
         return {
-            "im-x": min(max(int(value["x"] * across), 0), width - 1),
-            "im-y": min(max(int(value["y"] * down), 0), height - 1),
+            "im-x": view.left + min(max(int(value["x"] * across), 0), width - 1),
+            "im-y": view.top + min(max(int(value["y"] * down), 0), height - 1),
         }
-    x0, x1 = sorted(min(max(int(value[key] * across), 0), width) for key in ("x1", "x2"))
-    y0, y1 = sorted(min(max(int(value[key] * down), 0), height) for key in ("y1", "y2"))
+    x0, x1 = sorted(view.left + min(max(int(value[key] * across), 0), width) for key in ("x1", "x2"))
+    y0, y1 = sorted(view.top + min(max(int(value[key] * down), 0), height) for key in ("y1", "y2"))
     return {"im-x0": x0, "im-x1": max(x1, x0 + 1), "im-y0": y0, "im-y1": max(y1, y0 + 1)}
