@@ -22,6 +22,32 @@ def first_call(path: Path) -> str:
     return ""
 
 
+INPUTS = {
+    "selectbox", "multiselect", "pills", "segmented_control", "radio", "slider", "select_slider", "toggle", "checkbox",
+    "number_input", "text_input", "text_area", "date_input", "time_input",
+}  # fmt: skip
+FORGETFUL = {
+    "audit.py": "filters of a log that begin anew",
+    "model_facts.py": "the address has the model",
+    "audience.py": "always drawn",
+    "selection.py": "always drawn; the session has what they say",
+    "chart.py": "the address has the time",
+    "picker.py": "the session has the encoder",
+    "what_if.py": "forms, empty once they are sent",
+}
+"""Files whose inputs may lose their state while they are not drawn, with the reason."""
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pages").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_an_input_keeps_what_it_says_while_its_tab_is_closed(path):
+    if path.name in FORGETFUL:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in INPUTS:
+            given = {keyword.arg for keyword in node.keywords}
+            assert "key" in given and given & {"persist_state", "bind", None}, f"line {node.lineno}"
+
+
 def test_every_script_is_listed():
     scripts = {f"pages/{path.name}" for path in (ROOT / "pages").glob("[!_]*.py")}
     assert scripts == set(SCRIPTS)

@@ -34,7 +34,7 @@ def explain(current: str, dataset: Path, key: str) -> None:
     st.markdown(f"No other encoder can score here yet: {plain(current)} alone has its weights and heads here.")
     if not found:
         return
-    name = st.selectbox("What would it take for", list(found), key=f"others-{key}", width=360)
+    name = st.selectbox("What would it take for", list(found), key=f"others-{key}", width=360, persist_state="page")
     for number, step in enumerate(steps(found[name], dataset), 1):
         st.markdown(f"{number}. **{plain(step.what)}{stop(step)}** {plain(step.how)}")
         if step.command:

@@ -67,7 +67,13 @@ def _without_heads(state: EncoderState, patient: "Patient") -> None:
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             task = None
             if state.spec.takes_instruction:
-                task = st.selectbox("Instruction of the task", list(_NAMES), format_func=_NAMES.get, key="embed-task")
+                task = st.selectbox(
+                    "Instruction of the task",
+                    list(_NAMES),
+                    format_func=_NAMES.get,
+                    key="embed-task",
+                    persist_state="page",
+                )
             here = (state.spec.name, patient.subject_id, patient.at, task)
             st.button(
                 "Embed this record",

@@ -68,6 +68,7 @@ def _side(patient: "Patient", name: str, place: int) -> Record:
             here if place else min(here + 1, len(moments) - 1),
             format_func=lambda moment: f"{patient.clock.show(moment)} · {notes[moment]}",
             key=f"compare-at-{name}-{patient.subject_id}-{patient.at:%Y%m%d%H%M%S}",
+            persist_state="page",
         )
         with st.container(horizontal=True):
             profile = st.segmented_control(

@@ -99,9 +99,22 @@ def _other(case: Case, kind: str) -> tuple[str, tuple[TaskScore, ...]] | None:
             empty.show("This patient has no other time", icon="schedule", key="compare")
             return None
         clock = case.patient.clock
-        time = st.selectbox("Other time", times, format_func=lambda t: f"{clock.show(t.time)} · {t.note}", width=480)
+        time = st.selectbox(
+            "Other time",
+            times,
+            format_func=lambda t: f"{clock.show(t.time)} · {t.note}",
+            width=480,
+            key=f"compare-time-{case.patient.subject_id}-{case.patient.at:%Y%m%d%H%M%S}",
+            persist_state="page",
+        )
         return clock.show(time.time), scoring.scored(replace(case.patient, at=time.time), case.encoder_name).scores
-    text = st.text_input("Subject id of the other patient", placeholder="an id of this dataset", width=260).strip()
+    text = st.text_input(
+        "Subject id of the other patient",
+        placeholder="an id of this dataset",
+        width=260,
+        key="compare-subject",
+        persist_state="page",
+    ).strip()
     if not text:
         st.caption("The patient is read as of the newest of their own times.")
         return None
