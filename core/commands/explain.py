@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frame", type=int, default=0, help="frame of a multi-frame file, from 0")
     parser.add_argument("--axis", choices=("sagittal", "coronal", "axial"), help="slice axis of a NIfTI volume")
     parser.add_argument("--slice", type=int, help="slice of a NIfTI volume, from 0 (default: the middle)")
+    parser.add_argument("--volume", type=int, default=0, help="volume of a 4-D NIfTI file, from 0")
+    parser.add_argument(
+        "--window",
+        help="intensity for the eye: percentile, full, 'preset N' or CENTRE,WIDTH (--window=-600,1500)",
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="output folder")
 
 
@@ -63,7 +68,15 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, out: Path
     from core.progress import terminal_bar
 
     data = read_bytes(path)
-    image = read_image(data, frame=args.frame, axis=args.axis, slice=args.slice, name=path.name)
+    image = read_image(
+        data,
+        frame=args.frame,
+        axis=args.axis,
+        slice=args.slice,
+        volume=args.volume,
+        window=parse_window(args.window),
+        name=path.name,
+    )
     truth = read_ground_truth(read_bytes(args.ground_truth), len(segmenter.classes)) if args.ground_truth else None
     region = parse_region(args.region, truth)
     layers = None if args.layers.strip() == "all" else [name.strip() for name in args.layers.split(",")]
@@ -109,6 +122,23 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, out: Path
     }
 
 
+def parse_window(text: str | None) -> str | tuple[float, float] | None:
+    """A window as one types it: a name, or centre and width with a comma between.
+
+    Raises:
+        InputError: two numbers were meant and are none.
+    """
+    from core.errors import InputError
+
+    if text is None or "," not in text:
+        return text
+    try:
+        centre, width = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"the window {text!r} is none", "give CENTRE,WIDTH, for example 40,400") from None
+    return centre, width
+
+
 def explain_folder(args: argparse.Namespace, segmenter: Any) -> None:
     """Explain every image of a folder; finished ones are left alone, images that cannot be are listed."""
     import sys
@@ -152,7 +182,9 @@ def request(args: argparse.Namespace, segmenter: Any, data: bytes) -> dict[str, 
 
     truth = hashlib.sha256(read_bytes(args.ground_truth)).hexdigest() if args.ground_truth else None
     names = ("class_index", "region", "layers", "show", "signed", "palette", "own_scale", "zoom", "figure")
-    asked: dict[str, Any] = {name: getattr(args, name) for name in (*names, "evidence", "frame", "axis", "slice")}
+    asked: dict[str, Any] = {
+        name: getattr(args, name) for name in (*names, "evidence", "frame", "axis", "slice", "volume", "window")
+    }
     asked["image_sha256"] = hashlib.sha256(data).hexdigest()
     asked["weights_sha256"] = segmenter.weights_sha256
     asked["ground_truth_sha256"] = truth

@@ -6,8 +6,10 @@ import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
+import pydicom.data
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,6 +177,26 @@ def test_the_export_draws_as_the_comparison_did_and_the_choices_stay(open_imagin
     sound(app.run())
     assert app.toggle(key="im-signed").value and app.slider(key="im-opacity").value == 0.2
     assert next(s for s in app.select_slider if s.label.startswith("Layer")).value == "encoder.layer3"
+
+
+def test_the_window_for_the_eye_is_the_users_and_makes_no_map_again(open_imaging, monkeypatch):
+    app = open_imaging({"source": "upload"})
+    path = pydicom.data.get_testdata_file("CT_small.dcm")
+    sound(upload(app, Path(path).read_bytes(), "x.dcm", "application/dicom"))
+    app.selectbox(key="im-region").set_value("image").run()
+    window = next(box for box in app.selectbox if box.label == "Window for the eye")
+    with monkeypatch.context() as patched:
+        patched.setattr(results.queue, "run", lambda name, work: pytest.fail(f"{name} ran again"))
+        window.set_value("lung").run()
+        assert "window centre -600 width 1500" in sound(app).replace("\\", "")
+        window.set_value("own").run()
+        next(number for number in app.number_input if number.label == "Centre").set_value(33.0)
+        next(number for number in app.number_input if number.label == "Width").set_value(500.0).run()
+        assert "window centre 33 width 500" in sound(app)
+    file = io.BytesIO()
+    Image.fromarray(np.arange(4000, dtype=np.uint16).reshape(50, 80)).save(file, "PNG")
+    text = sound(upload(app, file.getvalue()))  # another file begins with its own
+    assert "0.5th to its 99.5th percentile" in text.replace("\\", "") and "CT lung" not in text
 
 
 def test_an_image_and_its_region_stay_while_another_page_is_read(open_imaging):

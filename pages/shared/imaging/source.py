@@ -19,6 +19,15 @@ from pages.shared.imaging import segmenter
 
 TYPES = ["png", "jpg", "jpeg", "tif", "tiff", "dcm", "dicom", "ima", "nii", "gz"]
 WINDOWS = {"": "As the file says", "percentile": "0.5th to 99.5th percentile", "full": "Lowest to highest value"}
+OWN_WINDOW = "own"
+CT_WINDOWS = {
+    "lung": (-600.0, 1500.0),
+    "mediastinum": (50.0, 350.0),
+    "abdomen": (40.0, 400.0),
+    "brain": (40.0, 80.0),
+    "bone": (400.0, 1800.0),
+}
+"""Centre and width in Hounsfield units, as they are in common use."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +128,8 @@ def _upload() -> Source | None:
         st.markdown(":material/warning: The file says that text is part of this picture: it may hold a name.")
     return Source(
         image,
-        key=(image.sha256, *sorted((key, str(value)) for key, value in image.chosen.items())),
+        # not the window: it is for the eye alone, and no map is made again for it
+        key=(image.sha256, *sorted((key, str(value)) for key, value in image.chosen.items() if key != "window")),
         label=f"Upload {image.sha256[:8]}, {image.format}",
         drawn=False,
         truth=truth.getvalue() if truth is not None else None,
@@ -184,19 +194,47 @@ def _choices(image: MedicalImage) -> dict[str, object]:
             chosen["slice"] = st.slider(
                 "Slice", 0, count - 1, count // 2, key=f"im-slice-{axis}-{of}", persist_state="session"
             )
-    windows = {**WINDOWS, **{f"preset {index}": name for index, name in enumerate(offered.windows)}}
-    if image.format in ("DICOM", "NIfTI", "TIFF"):
-        window = st.selectbox(
-            "Window for the eye",
-            list(windows),
-            format_func=windows.get,
-            key=f"im-eye-{of}",
-            help="It changes what you see. What the segmenter gets follows its card.",
-            persist_state="session",
+    window = _window(image, of)
+    return chosen | ({"window": window} if window else {})
+
+
+def _window(image: MedicalImage, of: str) -> str | tuple[float, float] | None:
+    """Draw the choice of the intensities that the eye sees; return it as the reader takes it."""
+    windows = {**WINDOWS, **{f"preset {index}": name for index, name in enumerate(image.available.windows)}}
+    if image.modality == "CT":
+        windows |= {name: f"CT {name}, {centre:g} and {width:g} HU" for name, (centre, width) in CT_WINDOWS.items()}
+    windows[OWN_WINDOW] = "Centre and width of your own"
+    window = st.selectbox(
+        "Window for the eye",
+        list(windows),
+        format_func=windows.get,
+        key=f"im-eye-{of}",
+        help="It changes what you see. What the segmenter gets follows its card.",
+        persist_state="session",
+    )
+    if window in CT_WINDOWS:
+        return CT_WINDOWS[window]
+    if window != OWN_WINDOW:
+        return window or None
+    low, high = (float(value) for value in np.percentile(image.pixels, [0.5, 99.5]))
+    step = float(f"{max(high - low, 1e-6) / 50:.1g}")
+    with st.container(horizontal=True, gap="small"):
+        centre, width = (
+            st.number_input(
+                name,
+                value=float(f"{start:.3g}"),
+                min_value=least,
+                step=step,
+                format="%g",
+                key=f"im-eye-{name.lower()}-{of}",
+                persist_state="session",
+            )
+            for name, start, least in (
+                ("Centre", (low + high) / 2, None),
+                ("Width", max(high - low, step), step / 100),
+            )
         )
-        if window:
-            chosen["window"] = window
-    return chosen
+    return float(centre), float(width)
 
 
 def require_size(image: MedicalImage) -> None:

@@ -115,6 +115,26 @@ def test_command_writes_what_the_design_says(tmp_path, folder, capsys):
     assert len(np.load(tmp_path / "few" / "maps.npz").files) == 4
 
 
+def test_command_takes_a_window_for_the_eye_and_a_zoom_for_the_figure(tmp_path, folder, capsys):
+    source = tmp_path / "scan.png"
+    source.write_bytes(png())
+    line = ["explain", str(source), "--model", str(folder), "--region", "box:30,20,40,26", "--figure", "svg,png"]
+    made = {}
+    for name, more in {"plain": [], "seen": ["--window=-5,80", "--zoom", "3"]}.items():
+        assert main([*line, "--out", str(tmp_path / name), *more]) == 0
+        made[name] = tmp_path / name
+    plain, seen = (json.loads((made[name] / "manifest.json").read_text()) for name in made)
+    assert seen["image"]["chosen"]["window"] == "with window centre -5 width 80"
+    assert (plain["display"]["zoom"], seen["display"]["zoom"]) == (1.0, 3.0)
+    assert plain["score"] == seen["score"]  # both are for the eye alone
+    for file in ("maps.npz", "mask.png"):
+        assert (made["plain"] / file).read_bytes() == (made["seen"] / file).read_bytes()
+    assert (made["plain"] / "overlay_seg_grad.png").read_bytes() != (
+        made["seen"] / "overlay_seg_grad.png"
+    ).read_bytes()
+    assert b"3 times as large" not in (made["plain"] / "figure.svg").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -126,6 +146,10 @@ def test_command_writes_what_the_design_says(tmp_path, folder, capsys):
         (["--palette", "jet", "--signed"], None),
         (["--figure", "gif"], "no figure format"),
         (["--show", "nonsense"], "no layer 'nonsense'"),
+        (["--zoom", "0.5"], "out of range"),
+        (["--window", "40,wide"], "the window '40,wide' is none"),
+        (["--window", "40,0"], "a width above 0"),
+        (["--window", "bone"], "there is no window 'bone'"),
     ],
 )
 def test_command_with_bad_input(tmp_path, folder, capsys, arguments, message):
