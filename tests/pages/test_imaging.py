@@ -208,7 +208,7 @@ def test_an_image_and_its_region_stay_while_another_page_is_read(open_imaging):
     app.switch_page("pages/model_facts.py").run()
     app.switch_page(PAGE).run()
     text = sound(app)
-    assert "The file from before" in text and before in text
+    assert "Kept, " in text and before in text
     assert app.selectbox(key="im-region").value == "box" and app.number_input(key="im-x1").value == 21
     app.button(key="remove-im-upload").click().run()
     assert "No image yet" in sound(app)

@@ -146,9 +146,14 @@ def _kept_upload(label: str, key: str, **more: Any) -> Any:
     uploaded = st.file_uploader(label, key=key, on_change=take, **more)
     if uploaded is None and state.get(kept) is not None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"tight-{key}"):
-            size = state[kept].size
-            st.caption(f":material/draft: The file from before, {_size(size)}: upload another, or", width="content")
-            st.button("remove it", type="tertiary", key=f"remove-{key}", on_click=lambda: state.pop(kept, None))
+            st.caption(f":material/draft: Kept, {_size(state[kept].size)}", width="content")
+            st.button(
+                "Remove",
+                icon=":material/close:",
+                type="tertiary",
+                key=f"remove-{key}",
+                on_click=lambda: state.pop(kept, None),
+            )
     return uploaded or state.get(kept)
 
 
