@@ -293,7 +293,7 @@ def test_zooming_shows_a_part_and_computes_nothing(open_imaging, monkeypatch):
             cases.pictures, "show", lambda picture, *a, **k: (seen.append(picture.shape), real(picture, *a, **k))
         )
         patched.setattr(results.queue, "run", lambda name, work: pytest.fail(f"{name} ran again"))
-        app.select_slider(key="im-zoom").set_value(4.0).run()
+        next(s for s in app.select_slider if s.label == "Zoom on M").set_value(4.0).run()
         assert "28 x 20 px around M" in sound(app)
         assert seen == [(20, 28, 3)] * 2
         app.session_state["view"] = "Layers"

@@ -13,7 +13,7 @@ from pages.shared.imaging.case import Case
 def show(case: Case) -> None:
     """Draw the tab."""
     name = options.layer(case)
-    chosen = _options()
+    chosen = _options(case)
     found = evidence.measured(case, name)  # now: the zip is made outside of the session
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         formats = st.segmented_control(
@@ -56,7 +56,7 @@ def show(case: Case) -> None:
     )
 
 
-def _options() -> DisplayOptions:
+def _options(case: Case) -> DisplayOptions:
     """The display options as the tab Compare has them."""
     state = st.session_state
     signed = bool(state.get("im-signed", False))
@@ -68,5 +68,5 @@ def _options() -> DisplayOptions:
         palette=state.get(f"im-palette-{signed}", "RdBu_r" if signed else "inferno"),
         opacity=float(state.get("im-opacity", 0.65)),
         contour=bool(state.get("im-contour", True)),
-        zoom=float(state.get("im-zoom", 1.0)),
+        zoom=options.zoom_so_far(case),
     )

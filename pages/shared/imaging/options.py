@@ -36,6 +36,15 @@ def layer(case: Case) -> str:
     return name
 
 
+def zoom_so_far(case: Case) -> float:
+    """How many times M is magnified in the other tabs."""
+    return float(st.session_state.get(_zoom_key(case), 1.0))
+
+
+def _zoom_key(case: Case) -> str:
+    return f"im-zoom-{case.source.image.sha256[:12]}"  # another image begins whole
+
+
 def zoom(case: Case) -> float:
     """Draw the choice of how closely M is looked at; return how many times it is magnified."""
     zooms = possible_zooms(case.outline.shape)
@@ -47,7 +56,7 @@ def zoom(case: Case) -> float:
             zooms,
             1.0,
             format_func=lambda value: "whole image" if value == 1 else f"{value:g} x",
-            key="im-zoom",
+            key=_zoom_key(case),
             help="All pictures show the same window around the region. Limits and numbers stay the whole image's.",
             persist_state="session",
         )
