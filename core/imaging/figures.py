@@ -1,6 +1,7 @@
 """A figure for a paper: image, mask and both maps, with colour bar, scale bar and caption (PNG, SVG or PDF)."""
 
 import io
+from dataclasses import replace
 from typing import Any, Literal
 
 import matplotlib
@@ -8,6 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from core.errors import InputError
 from core.imaging.cams import METHODS, CamResult
@@ -79,11 +81,13 @@ def draw_figure(
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 3)
     axes[0].imshow(grey_rgb(view.crop(display)), aspect=aspect)
-    if (part := view.crop(region)).any() and not part.all():
-        axes[0].contour(part, levels=[0.5], colors=["#ffffff"], linewidths=0.7)
+    _outline(axes[0], view.crop(region))
     axes[0].set_title("Image and region M", fontsize=8)
     for axis, (method, item) in zip(axes[1:], shown.items(), strict=True):
-        axis.imshow(view.crop(overlay(display, item, options, region)), aspect=aspect)
+        part = replace(item, values=view.crop(item.values))
+        axis.imshow(overlay(view.crop(display), part, options), aspect=aspect)
+        if options.contour:
+            _outline(axis, view.crop(region))
         axis.set_title(METHODS[method] + (" (nothing positive)" if item.empty else ""), fontsize=8)
     for axis in axes:
         axis.set_axis_off()
@@ -104,6 +108,13 @@ def draw_figure(
     }[file_format]
     figure.savefig(buffer, format=file_format, bbox_inches="tight", metadata=metadata)
     return buffer.getvalue()
+
+
+def _outline(axis: Any, region: np.ndarray) -> None:
+    """A fine line at any size, light with a dark edge: it shows on any background."""
+    if region.any() and not region.all():
+        lines = axis.contour(region, levels=[0.5], colors=["#ffffff"], linewidths=0.7)
+        lines.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
 
 
 def _mappable(options: DisplayOptions, low: float) -> Any:
