@@ -5,7 +5,7 @@ import polars as pl
 import streamlit as st
 
 from core.figures import Plot, Series
-from core.risk.comparison import RELIABLE_POSITIVES, mean_replicates, shots_of
+from core.risk.comparison import RELIABLE_POSITIVES, mean_replicates
 from core.risk.metrics import brier, calibration_in_the_large, calibration_slope_intercept, ece, ici, reliability_curve
 from core.risk.model_names import model_name
 from pages.shared import empty
@@ -25,16 +25,7 @@ def show(run: Run) -> None:
         if picked is None:
             return
         task, rows = picked
-        ks = shots_of(rows)
-        k = st.segmented_control(
-            "Training examples a class",
-            ks,
-            default=ks[-1],
-            required=True,
-            format_func=looks.shots,
-            key="calibration-k",
-            persist_state="session",
-        )
+        k = pick.shots("calibration", rows)
         which = st.segmented_control(
             "Probability",
             list(COLUMNS),
@@ -43,7 +34,7 @@ def show(run: Run) -> None:
             key="calibration-which",
             persist_state="session",
         )
-    rows = mean_replicates(rows.filter(pl.col("k") == (ks[-1] if k is None else k)))
+    rows = mean_replicates(rows.filter(pl.col("k") == k))
     column = COLUMNS[which or "Calibrated"]
     positives = int(rows.group_by("model").agg(pl.col("label").sum())["label"].max() or 0)
     if not rows.height:

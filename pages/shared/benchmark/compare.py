@@ -6,10 +6,10 @@ import streamlit as st
 
 from core.ehr.tasks import TASK_BY_ID
 from core.figures import Plot, Series
-from core.risk.comparison import oriented, shots_of
+from core.risk.comparison import oriented
 from core.risk.model_names import model_name
 from pages.shared import charts, empty
-from pages.shared.benchmark import draw, looks, source
+from pages.shared.benchmark import draw, looks, pick, source
 from pages.shared.benchmark.source import Run
 
 SIGNIFICANT = 0.05
@@ -36,26 +36,8 @@ def show(run: Run) -> None:
         b = st.selectbox(
             "Model B", others, 0, format_func=model_name, key="compare-b", width=340, persist_state="session"
         )
-        ks = shots_of(differences)
-        k = st.segmented_control(
-            "Training examples a class",
-            ks,
-            default=ks[-1],
-            required=True,
-            format_func=looks.shots,
-            key="compare-k",
-            persist_state="session",
-        )
-        score = st.segmented_control(
-            "Score",
-            ("auroc", "auprc"),
-            default="auroc",
-            required=True,
-            format_func=looks.SCORES.get,
-            key="compare-score",
-            persist_state="session",
-        )
-    rows = oriented(differences, a, b, ks[-1] if k is None else k, score or "auroc")
+        k, score = pick.shots("compare", differences), pick.score("compare", ("auroc", "auprc"))
+    rows = oriented(differences, a, b, k, score)
     if not rows.height:
         empty.show("These two were not compared at this number of examples", icon="compare_arrows", key="compare")
         return
@@ -72,7 +54,7 @@ def show(run: Run) -> None:
             f":gray[{apart} intervals exclude 0 before the correction. A run with few bootstrap replicates has no "
             "small p-values; 1,000 are the default.]"
         )
-    draw.show(plot(rows, model_name(a), model_name(b), looks.SCORES[score or "auroc"], run), "compare")
+    draw.show(plot(rows, model_name(a), model_name(b), looks.SCORES[score], run), "compare")
     st.dataframe(table(rows), hide_index=True, key="compare-table", alt="Paired differences of every task")
     st.caption(
         "Both models on the same patient resamples; few-shot replicates' probabilities are averaged, the chest X-ray "

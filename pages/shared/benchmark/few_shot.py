@@ -7,7 +7,7 @@ from core.figures import Plot, Series
 from core.risk.comparison import OURS, PLACES, curves, interval_text
 from core.risk.fewshot import ALL
 from pages.shared import empty
-from pages.shared.benchmark import draw, looks
+from pages.shared.benchmark import draw, looks, pick
 from pages.shared.benchmark.source import Run
 
 
@@ -25,17 +25,8 @@ def show(run: Run) -> None:
             width=360,
             persist_state="session",
         )
-        scores = ("auroc", "auprc", "brier") if run.result else ("auroc", "auprc")
-        score = st.segmented_control(
-            "Score",
-            scores,
-            default="auroc",
-            required=True,
-            format_func=looks.SCORES.get,
-            key="few-shot-score",
-            persist_state="session",
-        )
-    rows = curves(run.groups, run.results, place, score or "auroc", run.versions)
+        score = pick.score("few-shot", pick.scores_of(run))
+    rows = curves(run.groups, run.results, place, score, run.versions)
     if not rows.filter(pl.col("k") != ALL).height:
         empty.show(
             "There is no few-shot curve of this choice",
@@ -45,7 +36,7 @@ def show(run: Run) -> None:
         )
         if not rows.height:
             return
-    draw.show(plot(rows, places[place], looks.SCORES[score or "auroc"], run), "few-shot", 460)
+    draw.show(plot(rows, places[place], looks.SCORES[score], run), "few-shot", 460)
     st.caption(
         "k labelled examples of each class for training and as many for validation, drawn anew in each replicate; "
         "tested on the whole held-out split. Bands: one standard deviation over replicates, where it is known. "

@@ -5,10 +5,10 @@ import polars as pl
 import streamlit as st
 
 from core.figures import Plot, Series
-from core.risk.comparison import OURS, PLACES, interval_text, shots_of, standing
+from core.risk.comparison import OURS, PLACES, interval_text, standing
 from core.risk.published import CHEXPERT_NOTE, LEADERBOARD, LEAK_NOTE
 from pages.shared import empty
-from pages.shared.benchmark import draw, looks
+from pages.shared.benchmark import draw, looks, pick
 from pages.shared.benchmark.source import Run, folders, invite
 
 
@@ -17,27 +17,8 @@ def show(run: Run) -> None:
     if not folders():
         invite()
     with st.container(horizontal=True, gap="medium", key="tight-overview"):
-        scores = ("auroc", "auprc", "brier") if run.result else ("auroc", "auprc")
-        score = st.segmented_control(
-            "Score",
-            scores,
-            default="auroc",
-            required=True,
-            format_func=looks.SCORES.get,
-            key="overview-score",
-            persist_state="session",
-        )
-        ks = shots_of(run.groups) if run.groups is not None and run.groups.height else [-1]
-        k = st.segmented_control(
-            "Training examples a class",
-            ks,
-            default=ks[-1],
-            required=True,
-            format_func=looks.shots,
-            key="overview-k",
-            persist_state="session",
-        )
-    rows = standing(run.groups, run.versions, score or "auroc", ks[-1] if k is None else k)
+        score, k = pick.score("overview", pick.scores_of(run)), pick.shots("overview", run.groups)
+    rows = standing(run.groups, run.versions, score, k)
     if not rows.height:
         empty.show(
             "Nothing was published for this choice",
@@ -45,7 +26,7 @@ def show(run: Run) -> None:
             key="overview",
         )
         return
-    draw.show(plot(rows, looks.SCORES[score or "auroc"], run), "overview")
+    draw.show(plot(rows, looks.SCORES[score], run), "overview")
     st.dataframe(
         table(rows),
         hide_index=True,

@@ -1,12 +1,50 @@
 """Choices that several tabs offer."""
 
+from collections.abc import Sequence
+
 import polars as pl
 import streamlit as st
 
+from core.risk.comparison import shots_of
+from core.risk.fewshot import ALL
 from core.risk.subtasks import ALL_SUBTASKS
 from pages.shared import empty
 from pages.shared.benchmark import looks
 from pages.shared.benchmark.source import Run
+
+
+def score(key: str, names: Sequence[str]) -> str:
+    """Draw the choice of a score, the first of ``names`` to begin with; return it."""
+    chosen = st.segmented_control(
+        "Score",
+        names,
+        default=names[0],
+        required=True,
+        format_func=looks.SCORES.get,
+        key=f"{key}-score",
+        persist_state="session",
+    )
+    return chosen or names[0]
+
+
+def scores_of(run: Run) -> tuple[str, ...]:
+    """The scores that a run and the publications have; publications alone have no Brier score."""
+    return ("auroc", "auprc", "brier") if run.result else ("auroc", "auprc")
+
+
+def shots(key: str, rows: pl.DataFrame | None) -> int:
+    """Draw the choice of k out of those that results have, the largest to begin with; return it."""
+    ks = shots_of(rows) if rows is not None and rows.height else [ALL]
+    chosen = st.segmented_control(
+        "Training examples a class",
+        ks,
+        default=ks[-1],
+        required=True,
+        format_func=looks.shots,
+        key=f"{key}-k",
+        persist_state="session",
+    )
+    return ks[-1] if chosen is None else chosen
 
 
 def predictions(run: Run, key: str) -> tuple[str, pl.DataFrame] | None:

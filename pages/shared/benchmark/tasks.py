@@ -5,39 +5,19 @@ import polars as pl
 import streamlit as st
 
 from core.figures import Plot, Series
-from core.risk.comparison import RELIABLE_POSITIVES, interval_text, published_tasks, shots_of, tasks
+from core.risk.comparison import RELIABLE_POSITIVES, interval_text, published_tasks, tasks
 from core.risk.model_names import model_name
 from core.risk.published import LEADERBOARD
 from pages.shared import empty
-from pages.shared.benchmark import draw, looks
+from pages.shared.benchmark import draw, looks, pick
 from pages.shared.benchmark.source import Run
 
 
 def show(run: Run) -> None:
     """Draw the choice of score and k, the figure and the table of all scores."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-tasks"):
-        scores = ("auroc", "auprc", "brier") if run.result else ("auroc", "auprc")
-        score = st.segmented_control(
-            "Score",
-            scores,
-            default="auroc",
-            required=True,
-            format_func=looks.SCORES.get,
-            key="tasks-score",
-            persist_state="session",
-        )
-        ks = shots_of(run.results) if run.results is not None and run.results.height else [-1]
-        k = st.segmented_control(
-            "Training examples a class",
-            ks,
-            default=ks[-1],
-            required=True,
-            format_func=looks.shots,
-            key="tasks-k",
-            persist_state="session",
-        )
+        score, k = pick.score("tasks", pick.scores_of(run)), pick.shots("tasks", run.results)
         findings = st.toggle("Chest X-ray findings", True, key="tasks-findings", persist_state="session")
-    score, k = score or "auroc", ks[-1] if k is None else k
     ours = tasks(run.results, score, k) if run.results is not None else None
     theirs = published_tasks(score, k) if LEADERBOARD in run.versions else None
     kept = [key for key in looks.TASK_NAMES if findings or not key.startswith("chexpert.")]
