@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--volume", type=int, default=0, help="volume of a 4-D NIfTI file, from 0")
     parser.add_argument(
         "--window",
-        help="intensity for the eye: percentile, full, 'preset N' or CENTRE,WIDTH (--window=-600,1500)",
+        help="intensity for the eye: percentile, full, 'preset N', lung, bone, ... or CENTRE,WIDTH",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="output folder")
 

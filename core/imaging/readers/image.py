@@ -10,6 +10,14 @@ from core.errors import InputError
 Axis = Literal["sagittal", "coronal", "axial"]
 AXES: tuple[Axis, ...] = ("sagittal", "coronal", "axial")
 Window = str | tuple[float, float] | None
+CT_WINDOWS = {
+    "lung": (-600.0, 1500.0),
+    "mediastinum": (50.0, 350.0),
+    "abdomen": (40.0, 400.0),
+    "brain": (40.0, 80.0),
+    "bone": (400.0, 1800.0),
+}
+"""Centre and width in Hounsfield units, as they are in common use."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,8 @@ class Choices:
         volume: index of the volume in a 4-D NIfTI file (from 0).
         window: intensity for the eye. None: the file's first preset, else ``percentile``. ``full``: lowest to highest
             value. ``percentile``: 0.5th to 99.5th. ``preset N``: the file's Nth (from 0, see ``Available.windows``).
-            (centre, width): in the file's own units. It never changes ``MedicalImage.pixels``.
+            A name of ``CT_WINDOWS``. (centre, width): in the file's own units. It never changes
+            ``MedicalImage.pixels``.
         name: the file's name, used only to say that contents and name disagree; it is not kept.
     """
 
@@ -43,9 +52,12 @@ class Choices:
                 raise InputError(f"{what} is {value!r}", "give a whole number")
         window = self.window
         if isinstance(window, str):
-            if window not in ("full", "percentile") and not window.removeprefix("preset ").isdecimal():
+            if window in CT_WINDOWS:
+                object.__setattr__(self, "window", CT_WINDOWS[window])
+            elif window not in ("full", "percentile") and not window.removeprefix("preset ").isdecimal():
                 raise InputError(
-                    f"there is no window {window!r}", "choose full, percentile, 'preset N' or two numbers"
+                    f"there is no window {window!r}",
+                    f"choose full, percentile, 'preset N', {', '.join(CT_WINDOWS)} or two numbers",
                 )
         elif window is not None and not (len(window) == 2 and np.isfinite(window).all() and window[1] > 0):
             raise InputError(f"the window {window!r} is none", "give a centre and a width above 0")

@@ -3,7 +3,6 @@
 import hashlib
 import io
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -15,19 +14,9 @@ from core.imaging.phantoms import KINDS, draw_phantom
 from core.imaging.readers import MedicalImage, read_image
 from core.settings import get_settings
 from pages.shared import url
-from pages.shared.imaging import segmenter
+from pages.shared.imaging import segmenter, uploads, windows
 
 TYPES = ["png", "jpg", "jpeg", "tif", "tiff", "dcm", "dicom", "ima", "nii", "gz"]
-WINDOWS = {"": "As the file says", "percentile": "0.5th to 99.5th percentile", "full": "Lowest to highest value"}
-OWN_WINDOW = "own"
-CT_WINDOWS = {
-    "lung": (-600.0, 1500.0),
-    "mediastinum": (50.0, 350.0),
-    "abdomen": (40.0, 400.0),
-    "brain": (40.0, 80.0),
-    "bone": (400.0, 1800.0),
-}
-"""Centre and width in Hounsfield units, as they are in common use."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +94,7 @@ def _drawn(kind: str, seed: int) -> tuple[MedicalImage, np.ndarray]:
 
 
 def _upload() -> Source | None:
-    uploaded = _kept_upload(
+    uploaded = uploads.choose(
         "PNG, JPEG, TIFF, DICOM or NIfTI",
         "im-upload",
         type=TYPES,
@@ -123,7 +112,7 @@ def _upload() -> Source | None:
     with st.popover(
         "Ground truth", icon=":material/rule:", help="A mask image, to explain what the segmenter missed."
     ):
-        truth = _kept_upload("Mask image with class indices", "im-gt", type=["png", "tif", "tiff", "nii", "gz"])
+        truth = uploads.choose("Mask image with class indices", "im-gt", type=["png", "tif", "tiff", "nii", "gz"])
     if image.burned_in:
         st.markdown(":material/warning: The file says that text is part of this picture: it may hold a name.")
     return Source(
@@ -134,31 +123,6 @@ def _upload() -> Source | None:
         drawn=False,
         truth=truth.getvalue() if truth is not None else None,
     )
-
-
-def _kept_upload(label: str, key: str, **more: Any) -> Any:
-    """Draw an uploader; return its file, which stays with the session where Streamlit's own goes with the widget."""
-    state, kept = st.session_state, f"_kept-{key}"
-
-    def take() -> None:
-        state[kept] = state[key]
-
-    uploaded = st.file_uploader(label, key=key, on_change=take, **more)
-    if uploaded is None and state.get(kept) is not None:
-        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"tight-{key}"):
-            st.caption(f":material/draft: Kept, {_size(state[kept].size)}", width="content")
-            st.button(
-                "Remove",
-                icon=":material/close:",
-                type="tertiary",
-                key=f"remove-{key}",
-                on_click=lambda: state.pop(kept, None),
-            )
-    return uploaded or state.get(kept)
-
-
-def _size(n: int) -> str:
-    return f"{n / 2**20:.1f} MB" if n >= 2**20 else f"{max(1, round(n / 2**10))} KB"
 
 
 @st.cache_data(show_spinner="Reading the image …", max_entries=24)
@@ -199,47 +163,8 @@ def _choices(image: MedicalImage) -> dict[str, object]:
             chosen["slice"] = st.slider(
                 "Slice", 0, count - 1, count // 2, key=f"im-slice-{axis}-{of}", persist_state="session"
             )
-    window = _window(image, of)
+    window = windows.choose(image)
     return chosen | ({"window": window} if window else {})
-
-
-def _window(image: MedicalImage, of: str) -> str | tuple[float, float] | None:
-    """Draw the choice of the intensities that the eye sees; return it as the reader takes it."""
-    windows = {**WINDOWS, **{f"preset {index}": name for index, name in enumerate(image.available.windows)}}
-    if image.modality == "CT":
-        windows |= {name: f"CT {name}, {centre:g} and {width:g} HU" for name, (centre, width) in CT_WINDOWS.items()}
-    windows[OWN_WINDOW] = "Centre and width of your own"
-    window = st.selectbox(
-        "Window for the eye",
-        list(windows),
-        format_func=windows.get,
-        key=f"im-eye-{of}",
-        help="It changes what you see. What the segmenter gets follows its card.",
-        persist_state="session",
-    )
-    if window in CT_WINDOWS:
-        return CT_WINDOWS[window]
-    if window != OWN_WINDOW:
-        return window or None
-    low, high = (float(value) for value in np.percentile(image.pixels, [0.5, 99.5]))
-    step = float(f"{max(high - low, 1e-6) / 50:.1g}")
-    with st.container(horizontal=True, gap="small"):
-        centre, width = (
-            st.number_input(
-                name,
-                value=float(f"{start:.3g}"),
-                min_value=least,
-                step=step,
-                format="%g",
-                key=f"im-eye-{name.lower()}-{of}",
-                persist_state="session",
-            )
-            for name, start, least in (
-                ("Centre", (low + high) / 2, None),
-                ("Width", max(high - low, step), step / 100),
-            )
-        )
-    return float(centre), float(width)
 
 
 def require_size(image: MedicalImage) -> None:

@@ -125,6 +125,9 @@ def test_command_takes_a_window_for_the_eye_and_a_zoom_for_the_figure(tmp_path, 
         made[name] = tmp_path / name
     plain, seen = (json.loads((made[name] / "manifest.json").read_text()) for name in made)
     assert seen["image"]["chosen"]["window"] == "with window centre -5 width 80"
+    assert main([*line, "--out", str(tmp_path / "ct"), "--window", "brain"]) == 0
+    named = json.loads((tmp_path / "ct" / "manifest.json").read_text())
+    assert named["image"]["chosen"]["window"] == "with window centre 40 width 80"
     assert (plain["display"]["zoom"], seen["display"]["zoom"]) == (1.0, 3.0)
     assert plain["score"] == seen["score"]  # both are for the eye alone
     for file in ("maps.npz", "mask.png"):
@@ -149,7 +152,7 @@ def test_command_takes_a_window_for_the_eye_and_a_zoom_for_the_figure(tmp_path, 
         (["--zoom", "0.5"], "out of range"),
         (["--window", "40,wide"], "the window '40,wide' is none"),
         (["--window", "40,0"], "a width above 0"),
-        (["--window", "bone"], "there is no window 'bone'"),
+        (["--window", "bones"], "there is no window 'bones'"),
     ],
 )
 def test_command_with_bad_input(tmp_path, folder, capsys, arguments, message):
