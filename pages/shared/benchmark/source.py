@@ -123,8 +123,8 @@ def choose() -> Run:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-benchmark-source"):
         wanted = url.read("run")
         place = names.index(wanted) if wanted in names else 0
-        if url.travelled():
-            st.session_state["benchmark-run"] = names[place]
+        if url.travelled():  # Back and Forward know better than the session
+            st.session_state["benchmark-run"], place = names[place], 0
         name = st.selectbox(
             "Results",
             names,
