@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 HELP = "explain a segmenter's decision on an image with Seg-Grad CAM and Seg-HiRes-Grad CAM"
+_ASKED = (
+    "class_index", "region", "layers", "show", "signed", "palette", "own_scale", "zoom", "figure", "evidence",
+    "frame", "axis", "slice", "volume", "window",
+)  # fmt: skip
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".nii", ".nii.gz")
 
 
@@ -181,10 +185,7 @@ def request(args: argparse.Namespace, segmenter: Any, data: bytes) -> dict[str, 
     import hashlib
 
     truth = hashlib.sha256(read_bytes(args.ground_truth)).hexdigest() if args.ground_truth else None
-    names = ("class_index", "region", "layers", "show", "signed", "palette", "own_scale", "zoom", "figure")
-    asked: dict[str, Any] = {
-        name: getattr(args, name) for name in (*names, "evidence", "frame", "axis", "slice", "volume", "window")
-    }
+    asked: dict[str, Any] = {name: getattr(args, name) for name in _ASKED}
     asked["image_sha256"] = hashlib.sha256(data).hexdigest()
     asked["weights_sha256"] = segmenter.weights_sha256
     asked["ground_truth_sha256"] = truth

@@ -6,7 +6,7 @@ each displayed map carries the steps that were taken, numbers included.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from core.errors import InputError
 from core.imaging.cams import LayerMaps
 from core.imaging.palettes import DIVERGING, SEQUENTIAL
 from core.imaging.preprocess import Geometry
-from core.imaging.views import ZOOMS
+from core.imaging.views import ZOOMS, View
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,10 @@ class DisplayedMap:
     def empty(self) -> bool:
         """Nothing is left to show (a map without positive evidence after the ReLU)."""
         return not bool(self.values.any())
+
+    def crop(self, view: View) -> "DisplayedMap":
+        """The same map in a window of the image alone."""
+        return replace(self, values=view.crop(self.values))
 
 
 def display_maps(maps: Sequence[np.ndarray], geometry: Geometry, options: DisplayOptions) -> list[DisplayedMap]:

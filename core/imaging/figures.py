@@ -1,7 +1,6 @@
 """A figure for a paper: image, mask and both maps, with colour bar, scale bar and caption (PNG, SVG or PDF)."""
 
 import io
-from dataclasses import replace
 from typing import Any, Literal
 
 import matplotlib
@@ -84,8 +83,7 @@ def draw_figure(
     _outline(axes[0], view.crop(region))
     axes[0].set_title("Image and region M", fontsize=8)
     for axis, (method, item) in zip(axes[1:], shown.items(), strict=True):
-        part = replace(item, values=view.crop(item.values))
-        axis.imshow(overlay(view.crop(display), part, options), aspect=aspect)
+        axis.imshow(overlay(view.crop(display), item.crop(view), options), aspect=aspect)
         if options.contour:
             _outline(axis, view.crop(region))
         axis.set_title(METHODS[method] + (" (nothing positive)" if item.empty else ""), fontsize=8)

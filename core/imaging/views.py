@@ -48,7 +48,7 @@ def view_around(region: np.ndarray, zoom: float) -> View:
     """
     spans = []
     for axis, length in enumerate(region.shape):
-        side = min(length, max(round(length / zoom), min(length, LEAST)))
+        side = max(round(length / zoom), min(length, LEAST))
         marked = np.flatnonzero(region.any(axis=1 - axis))
         middle = (int(marked[0]) + int(marked[-1]) + 1) / 2 if len(marked) else length / 2
         start = min(max(round(middle - side / 2), 0), length - side)

@@ -179,6 +179,23 @@ def test_the_export_draws_as_the_comparison_did_and_the_choices_stay(open_imagin
     assert next(s for s in app.select_slider if s.label.startswith("Layer")).value == "encoder.layer3"
 
 
+def test_a_truth_is_of_its_image_alone(open_imaging):
+    app = open_imaging({"source": "upload"})
+    sound(upload(app, png(8)))
+    file = io.BytesIO()
+    Image.fromarray(np.ones((40, 56), np.uint8)).save(file, "PNG")
+    app.get("file_uploader")[1].set_value(("truth.png", file.getvalue(), "image/png")).run()
+    assert "Dice of" in sound(app)
+    app.switch_page("pages/model_facts.py").run()
+    app.switch_page(PAGE).run()
+    assert "Dice of" in sound(app)  # both are kept
+    sound(upload(app, png(9)))
+    assert "Dice of" not in sound(app)
+    app.get("file_uploader")[0].set_value(None).run()
+    sound(upload(app, png(10)))
+    assert "Dice of" not in sound(app)
+
+
 def test_the_window_for_the_eye_is_the_users_and_makes_no_map_again(open_imaging, monkeypatch):
     app = open_imaging({"source": "upload"})
     path = pydicom.data.get_testdata_file("CT_small.dcm")

@@ -91,6 +91,11 @@ def fit(
     inputs = cache_inputs(recipe, split.train + draw_cases(recipe, n_phantoms, PHANTOM_SEED))
     held = cache_inputs(recipe, split.validation) if any(one.everything for one in rounds) else []
     judge = build_network(recipe).eval()
+
+    def judged(weights: dict[str, torch.Tensor]) -> float:
+        judge.load_state_dict(weights)
+        return mean_dice(judge, recipe, split.validation)
+
     total = sum(one.epochs for one in rounds)
     for number in range(state["round"], len(rounds)):
         one = rounds[number]
@@ -107,8 +112,7 @@ def fit(
                 if state["epoch"] == before + one.epochs:
                     best = {name: value.clone() for name, value in trainer.average.items()}
             elif state["epoch"] - before >= VALIDATE_FROM * one.epochs:
-                judge.load_state_dict(trainer.average)
-                score = mean_dice(judge, recipe, split.validation)
+                score = judged(trainer.average)
                 if score > state["best_dice"]:
                     state["best_dice"], state["best_epoch"] = score, state["epoch"]
                     best = {name: value.clone() for name, value in trainer.average.items()}
@@ -117,8 +121,7 @@ def fit(
             if state["epoch"] == before + one.epochs:
                 state["round"] = number + 1
                 if recipe.operating_point and not one.everything:
-                    judge.load_state_dict(best)
-                    state["offset"], state["offset_dice"] = best_offset(judge, recipe, split.validation)
+                    state["offset"], state["offset_dice"] = best_offset(best, judged)
             _save({**trainer.to_save(), "best": best, "state": state}, checkpoint)
             line = f"epoch {state['epoch']}/{total} loss {loss:.4f} validation Dice {score:.4f} "
             with (work / "log.txt").open("a") as log:

@@ -59,12 +59,8 @@ def write_folder(dest: Path, recipe: Recipe, weights: dict[str, torch.Tensor], c
 
 
 @torch.inference_mode()
-def predict_logits(model: torch.nn.Module, preprocessing: Preprocessing, pixels: np.ndarray) -> torch.Tensor:
-    """Logits (classes, h, w) at an image's pixels; no tiling."""
-    tensor, geometry = preprocessing.prepare(pixels)
-    return geometry.to_image(model(tensor.contiguous(memory_format=torch.channels_last)))[0]
-
-
 def predict(model: torch.nn.Module, preprocessing: Preprocessing, pixels: np.ndarray) -> np.ndarray:
-    """Mask uint8 (h, w) of an image: the class of the highest logit at each pixel."""
-    return predict_logits(model, preprocessing, pixels).argmax(0).numpy().astype(np.uint8)
+    """Mask uint8 (h, w) of an image: logits at the image's pixels, then argmax; no tiling."""
+    tensor, geometry = preprocessing.prepare(pixels)
+    logits = model(tensor.contiguous(memory_format=torch.channels_last))
+    return geometry.to_image(logits)[0].argmax(0).numpy().astype(np.uint8)

@@ -66,8 +66,8 @@ def _mapping(value: Mapping[str, Any]) -> None:
             | {name_of(more): figure for more, figure in entry.items() if more not in _INTERVAL}
             for name, entry in metrics.items()
         ]
-        columns = [name for name in dict.fromkeys(name for row in rows for name in row) if name != "Metric"]
-        numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in columns}
+        number = st.column_config.NumberColumn(format="%.3f")
+        numbers = {name: number for row in rows for name in row if name != "Metric"}
         st.dataframe(
             pd.DataFrame(rows),
             hide_index=True,

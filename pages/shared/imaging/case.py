@@ -1,6 +1,6 @@
 """What is explained: image, segmenter, class and region, and the maps, from the kept results or the queue."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -47,7 +47,7 @@ class Case:
     def draw_map(self, item: DisplayedMap, chosen: DisplayOptions, alt: str, side: int = pictures.SIDE) -> None:
         """Draw a map over the image, in the window that the options ask for, with M's outline if they do."""
         view, image = view_around(self.outline, chosen.zoom), self.source.image
-        picture = overlay(view.crop(image.display), replace(item, values=view.crop(item.values)), chosen)
+        picture = overlay(view.crop(image.display), item.crop(view), chosen)
         pictures.show(picture, alt, image.spacing, side, self.outline if chosen.contour else None, view)
 
 

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from core.imaging.display import DisplayOptions
 from core.imaging.export import explanation_files, zip_files
 from core.imaging.figures import draw_figure
 from pages.shared import downloads
@@ -13,7 +12,7 @@ from pages.shared.imaging.case import Case
 def show(case: Case) -> None:
     """Draw the tab."""
     name = options.layer(case)
-    chosen = _options(case)
+    chosen = options.display_so_far(case)
     found = evidence.measured(case, name)  # now: the zip is made outside of the session
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         formats = st.segmented_control(
@@ -53,20 +52,4 @@ def show(case: Case) -> None:
         draw_figure(case.segmenter, case.source.image, case.result, name, chosen, "png", dpi=150),
         alt="The figure as it is exported",
         width="stretch",
-    )
-
-
-def _options(case: Case) -> DisplayOptions:
-    """The display options as the tab Compare has them."""
-    state = st.session_state
-    signed = bool(state.get("im-signed", False))
-    return DisplayOptions(
-        signed=signed,
-        smooth=bool(state.get("im-smooth", True)),
-        scale=state.get("im-scale", "own"),
-        percentile=float(state.get("im-percentile", 100)),
-        palette=state.get(f"im-palette-{signed}", "RdBu_r" if signed else "inferno"),
-        opacity=float(state.get("im-opacity", 0.65)),
-        contour=bool(state.get("im-contour", True)),
-        zoom=options.zoom_so_far(case),
     )

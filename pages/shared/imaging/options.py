@@ -17,6 +17,9 @@ PALETTES = {
     "PuOr_r": "Purple and orange",
 }
 
+START = DisplayOptions(scale="own", opacity=0.65)
+"""How maps are shown first."""
+
 _LAYER = "_imaging_layer"
 
 
@@ -34,11 +37,6 @@ def layer(case: Case) -> str:
         st.caption(place(case, name))
     st.session_state[_LAYER] = name
     return name
-
-
-def zoom_so_far(case: Case) -> float:
-    """How many times M is magnified in the other tabs."""
-    return float(st.session_state.get(_zoom_key(case), 1.0))
 
 
 def _zoom_key(case: Case) -> str:
@@ -76,13 +74,13 @@ def short(name: str) -> str:
     return name.replace("encoder.model.", "encoder.").replace("decoder.blocks.", "decoder.")
 
 
-def display(magnified: float = 1.0) -> DisplayOptions:
+def display(magnified: float) -> DisplayOptions:
     """Draw the display controls; return the options, with the zoom that was chosen elsewhere."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-display"):
         scale = st.segmented_control(
             "Scale",
             ["own", "shared"],
-            default="own",
+            default=START.scale,
             required=True,
             format_func={"shared": "Raw values", "own": "Share of maximum"}.get,
             key="im-scale",
@@ -97,9 +95,9 @@ def display(magnified: float = 1.0) -> DisplayOptions:
             persist_state="session",
         )
         smooth = st.toggle(
-            "Smooth", value=True, key="im-smooth", help="Off: the layer's own cells.", persist_state="session"
+            "Smooth", value=START.smooth, key="im-smooth", help="Off: the layer's own cells.", persist_state="session"
         )
-        contour = st.toggle("Outline of M", value=True, key="im-contour", persist_state="session")
+        contour = st.toggle("Outline of M", value=START.contour, key="im-contour", persist_state="session")
         palette = st.selectbox(
             "Colours",
             DIVERGING if signed else SEQUENTIAL,
@@ -108,7 +106,9 @@ def display(magnified: float = 1.0) -> DisplayOptions:
             width=160,
             persist_state="session",
         )
-        opacity = st.slider("Opacity", 0.0, 1.0, 0.65, 0.05, key="im-opacity", width=160, persist_state="session")
+        opacity = st.slider(
+            "Opacity", 0.0, 1.0, START.opacity, 0.05, key="im-opacity", width=160, persist_state="session"
+        )
         percentile = st.select_slider(
             "Limit at",
             [95, 98, 99, 99.5, 100],
@@ -120,3 +120,19 @@ def display(magnified: float = 1.0) -> DisplayOptions:
             persist_state="session",
         )
     return DisplayOptions(signed, smooth, scale, float(percentile), palette, opacity, contour, magnified)
+
+
+def display_so_far(case: Case) -> DisplayOptions:
+    """The options as :func:`display` and :func:`zoom` have them in the tab Compare."""
+    state = st.session_state
+    signed = bool(state.get("im-signed", START.signed))
+    return DisplayOptions(
+        signed=signed,
+        smooth=bool(state.get("im-smooth", START.smooth)),
+        scale=state.get("im-scale", START.scale),
+        percentile=float(state.get("im-percentile", START.percentile)),
+        palette=state.get(f"im-palette-{signed}", START.palette),
+        opacity=float(state.get("im-opacity", START.opacity)),
+        contour=bool(state.get("im-contour", START.contour)),
+        zoom=float(state.get(_zoom_key(case), START.zoom)),
+    )

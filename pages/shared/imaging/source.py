@@ -112,7 +112,9 @@ def _upload() -> Source | None:
     with st.popover(
         "Ground truth", icon=":material/rule:", help="A mask image, to explain what the segmenter missed."
     ):
-        truth = uploads.choose("Mask image with class indices", "im-gt", type=["png", "tif", "tiff", "nii", "gz"])
+        truth = uploads.choose(
+            "Mask image with class indices", "im-gt", image.sha256[:12], type=["png", "tif", "tiff", "nii", "gz"]
+        )
     if image.burned_in:
         st.markdown(":material/warning: The file says that text is part of this picture: it may hold a name.")
     return Source(

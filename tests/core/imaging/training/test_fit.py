@@ -18,17 +18,9 @@ from core.imaging.training.evaluate import count_overlap, count_units, dice, iou
 from core.imaging.training.fit import draw_cases, fit, learning_rate
 from core.imaging.training.losses import dice_ce_loss
 from core.imaging.training.recipes import RECIPES, Round, get_recipe
+from tests.core.imaging.training.tiny import TINY
 
 RNG = np.random.default_rng(0)
-TINY = replace(
-    get_recipe("hippocampus"),
-    encoder="tu-regnetx_002",
-    encoder_depth=3,
-    decoder_channels=(16, 8, 8),
-    batch=4,
-    crop=32,
-    rounds=(Round(2, learning_rate=1e-2), Round(2, learning_rate=5e-3, bright=2, everything=True)),
-)
 
 
 def test_dice_and_iou_equal_scikit_learns():

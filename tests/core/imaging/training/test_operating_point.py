@@ -7,31 +7,38 @@ import torch
 
 from core.imaging.training import fit as fitting
 from core.imaging.training.cases import Case, Split
+from core.imaging.training.evaluate import count_overlap, dice
 from core.imaging.training.fit import draw_cases, fit, mean_dice
 from core.imaging.training.network import build_network
-from core.imaging.training.operating_point import OFFSETS, best_offset, lower_background
-from core.imaging.training.recipes import Round, get_recipe
+from core.imaging.training.operating_point import HEAD, OFFSETS, best_offset, lower_background
+from core.imaging.training.recipes import Round
+from tests.core.imaging.training.tiny import TINY
 
-RECIPE = replace(
-    get_recipe("hippocampus"),
-    encoder="tu-regnetx_002",
-    encoder_depth=3,
-    decoder_channels=(16, 8, 8),
-    batch=4,
-    crop=32,
-    bfloat16=False,
-    operating_point=True,
-    rounds=(Round(2, learning_rate=1e-2),),
-)
+RECIPE = replace(TINY, bfloat16=False, operating_point=True, rounds=(Round(2, learning_rate=1e-2),))
 WIDE = replace(RECIPE, preprocessing=replace(RECIPE.preprocessing, low=0.0, high=100.0, mean=0.0, std=1.0, stride=8))
+
+
+class Shift(torch.nn.Module):
+    """A bias for each class, as the last convolution of a network has it."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = torch.nn.Parameter(torch.zeros(2), requires_grad=False)
+
+    def forward(self, logits):
+        return logits + self.bias[:, None, None]
 
 
 class Fixed(torch.nn.Module):
     """Two classes; the object's logit at a pixel is the picture's value there, scaled to -4 .. 4."""
 
+    def __init__(self):
+        super().__init__()
+        self.segmentation_head = torch.nn.Sequential(Shift())
+
     def forward(self, images):
         value = (images[:, :1] - images.min()) / (images.max() - images.min()) * 8 - 4
-        return torch.cat([torch.zeros_like(value), value], 1)
+        return self.segmentation_head(torch.cat([torch.zeros_like(value), value], 1))
 
 
 def ramp(truth_from: float) -> Case:
@@ -40,27 +47,46 @@ def ramp(truth_from: float) -> Case:
     return Case("a", "a", "a", values, (values.astype(float) / 255 * 8 - 4 >= truth_from).astype(np.uint8))
 
 
+def judge(model, recipe, cases):
+    """What training scores weights by."""
+
+    def score(weights):
+        model.load_state_dict(weights)
+        return mean_dice(model, recipe, cases)
+
+    return score
+
+
 @pytest.mark.parametrize(("truth_from", "expected"), [(0.0, 0.0), (-1.0, 1.0), (-2.5, 2.5), (2.0, 0.0), (-9.0, 3.0)])
 def test_the_offset_meets_where_the_objects_begin(truth_from, expected):
     recipe = replace(WIDE, classes=RECIPE.classes[:2])
-    offset, reached = best_offset(Fixed(), recipe, [ramp(truth_from)])
+    model = Fixed()
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    assert set(weights) == {HEAD}
+    offset, reached = best_offset(weights, judge(model, recipe, [ramp(truth_from)]))
     assert offset == expected
     if -3 <= truth_from <= 0:
         assert reached == pytest.approx(1.0, abs=0.02)
 
 
-def test_every_offset_is_what_the_changed_network_gives():
-    """Against the networks with the offset in their last bias, one after the other, by the mean of training."""
+def test_every_offset_is_what_lowered_logits_give():
+    """Against the logits of the one network, each lowered here: the background loses, the objects stay."""
     torch.manual_seed(3)
-    model, judge = build_network(RECIPE).eval(), build_network(RECIPE).eval()
+    model, other = build_network(RECIPE).eval(), build_network(RECIPE).eval()
     cases = draw_cases(RECIPE, 4, 50)
     means = []
-    for offset in OFFSETS:
-        judge.load_state_dict(lower_background(model.state_dict(), offset))
-        means.append(mean_dice(judge, RECIPE, cases))
+    for lowered in OFFSETS:
+        counts = []
+        for case in cases:
+            tensor, geometry = RECIPE.preprocessing.prepare(case.pixels)
+            with torch.no_grad():
+                background, *objects = geometry.to_image(model(tensor))[0]
+            mask = torch.stack([background - lowered, *objects]).argmax(0).numpy()
+            counts.append(count_overlap(mask, case.mask, 3))
+        means.append(np.nanmean(dice(np.stack(counts))[:, 1:], axis=0).mean())
     assert len(set(means)) > 1
-    offset, reached = best_offset(model, RECIPE, cases)
-    assert offset == OFFSETS[int(np.argmax(means))] and reached == pytest.approx(max(means))
+    offset, reached = best_offset(model.state_dict(), judge(other, RECIPE, cases))
+    assert offset == OFFSETS[int(np.argmax(means))] and reached == pytest.approx(max(means), abs=1e-6)
 
 
 def test_only_the_background_moves():
@@ -81,13 +107,12 @@ def test_training_sets_it_from_cases_that_it_had_not_seen(tmp_path):
     split = Split(draw_cases(RECIPE, 12, 100), draw_cases(RECIPE, 3, 200), [])
     plain, before = fit(replace(RECIPE, operating_point=False), split, tmp_path / "plain", seed=0)
     moved, record = fit(RECIPE, split, tmp_path / "moved", seed=0)
-    judge = build_network(RECIPE).eval()
-    judge.load_state_dict(plain)
-    offset, reached = best_offset(judge, RECIPE, split.validation)
+    model = build_network(RECIPE).eval()
+    offset, reached = best_offset(plain, judge(model, RECIPE, split.validation))
     assert "background_offset" not in before and record["background_offset"] == offset
     assert record["validation_dice_with_it"] == pytest.approx(reached, abs=1e-4) and math.isfinite(reached)
-    judge.load_state_dict(moved)
-    assert mean_dice(judge, RECIPE, split.validation) == pytest.approx(reached)
+    model.load_state_dict(moved)
+    assert mean_dice(model, RECIPE, split.validation) == pytest.approx(reached)
     assert record["validation_dice"] == before["validation_dice"] <= record["validation_dice_with_it"] + 1e-4
     # a round on the validation cases too moves the weights, not the offset
     longer = replace(RECIPE, rounds=(*RECIPE.rounds, Round(2, learning_rate=5e-3, everything=True)))
