@@ -123,7 +123,7 @@ def _table(page: pl.DataFrame, kept: Listed) -> None:
         key=f"subjects-{kept.offset}-{opened}-{hash(kept.filter)}",
         height=min(len(page), PAGE) * 33 + 36,
         row_height=33,
-        placeholder="unknown",
+        placeholder="–",
         column_config={
             "Events": st.column_config.NumberColumn(format="localized"),
             "Age": st.column_config.NumberColumn(format="%d y", help="At the last event."),
