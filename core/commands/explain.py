@@ -22,9 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--region",
         default="mask",
-        help="mask, image, pixel:X,Y, box:X0,Y0,X1,Y1, component:X,Y, false_positives, false_negatives (default mask)",
+        help="mask, image, uncertain, pixel:X,Y, box:X0,Y0,X1,Y1, component:X,Y, false_positives, false_negatives "
+        "(default mask)",
     )
-    parser.add_argument("--ground-truth", type=Path, metavar="FILE", help="mask image with class indices (same size)")
+    parser.add_argument(
+        "--ground-truth",
+        type=Path,
+        metavar="PATH",
+        help="mask image with class indices (same size); with --batch a folder of masks named like the images",
+    )
     parser.add_argument("--layers", default="all", metavar="NAMES", help="all, or layer names separated by commas")
     parser.add_argument("--show", metavar="LAYER", help="layer of the overlays (default: the middle of the decoder)")
     parser.add_argument("--signed", action="store_true", help="keep negative evidence in the overlays")
@@ -65,13 +71,13 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, out: Path
     from core.imaging.display import DisplayOptions
     from core.imaging.export import explanation_files, write_folder
     from core.imaging.faithfulness import deletion_insertion
-    from core.imaging.ground_truth import read_ground_truth
+    from core.imaging.ground_truth import dice_by_class, place_of, read_ground_truth, require_size
     from core.imaging.layers import default_layer
     from core.imaging.readers import read_image
     from core.imaging.regions import parse_region
     from core.progress import terminal_bar
 
-    data = read_bytes(path)
+    data, extra = read_bytes(path), {}
     image = read_image(
         data,
         frame=args.frame,
@@ -81,7 +87,10 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, out: Path
         window=parse_window(args.window),
         name=path.name,
     )
-    truth = read_ground_truth(read_bytes(args.ground_truth), len(segmenter.classes)) if args.ground_truth else None
+    truth = None
+    if mask := truth_path(args, path):
+        truth = read_ground_truth(read_bytes(mask), len(segmenter.classes), **place_of(image))
+        require_size(truth, image.size)
     region = parse_region(args.region, truth)
     layers = None if args.layers.strip() == "all" else [name.strip() for name in args.layers.split(",")]
     result = explain(segmenter, image, region, args.class_index, layers)
@@ -97,6 +106,8 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, out: Path
 
         check_layers(segmenter, [shown])
         shown = default_layer(list(result.maps))
+    if truth is not None:
+        extra["ground_truth"] = {"dice": dice_by_class(result.segmentation.mask, truth, segmenter.classes)}
     evidence = {}
     if args.evidence:
         with terminal_bar("evidence", "image") as progress:
@@ -112,7 +123,7 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, out: Path
         options,
         figures=figures,
         evidence=evidence,
-        extra={"request": request(args, segmenter, data)},
+        extra={**extra, "request": request(args, segmenter, path, data)},
     )
     write_folder(files, out)
     return {
@@ -148,43 +159,78 @@ def explain_folder(args: argparse.Namespace, segmenter: Any) -> None:
     import sys
 
     from core.errors import ChartlightError, InputError
+    from core.imaging.batch_table import write_table
     from core.progress import terminal_bar
 
     if not args.batch.is_dir():
         raise InputError(f"there is no folder {args.batch}", "give a folder of images to --batch")
     if args.out.resolve() == args.batch.resolve() or args.batch.resolve() in args.out.resolve().parents:
         raise InputError("the output folder lies inside of the image folder", "choose another --out")
+    if args.ground_truth and not args.ground_truth.is_dir():
+        raise InputError(f"{args.ground_truth} is no folder", "give --batch a folder of masks named like the images")
     paths = sorted(path for path in args.batch.iterdir() if path.is_file() and path.name.lower().endswith(SUFFIXES))
     if not paths:
         raise InputError(
             f"the folder {args.batch} has no images", f"put files there that end in {', '.join(SUFFIXES)}"
         )
-    done, skipped, failed = [], [], []
+    done: list[str] = []
+    skipped: list[str] = []
+    failed: dict[str, str] = {}
     with terminal_bar("explain", "image") as progress:
         for index, path in enumerate(paths):
             progress(index, len(paths), "")
             out = args.out / path.name
             try:
-                if is_done(out, request(args, segmenter, read_bytes(path))):
+                if is_done(out, request(args, segmenter, path, read_bytes(path))):
                     skipped.append(path.name)
                     continue
                 explain_file(args, segmenter, path, out)
                 done.append(path.name)
             except ChartlightError as error:
-                failed.append({"image": path.name, "error": str(error)})
+                failed[path.name] = str(error)
                 print(f"{path.name}: {error}", file=sys.stderr)
         progress(len(paths), len(paths), "")
-    summary = {"explained": len(done), "already_done": len(skipped), "failed": failed, "out": str(args.out)}
+    if done or skipped:
+        write_table(args.out, [*done, *skipped], failed)
+    summary = {
+        "explained": len(done),
+        "already_done": len(skipped),
+        "failed": [{"image": name, "error": message} for name, message in failed.items()],
+        "out": str(args.out),
+    }
     print(json.dumps(summary, indent=2))
     if failed and not done and not skipped:
         raise InputError("no image could be explained", "see the messages above")
 
 
-def request(args: argparse.Namespace, segmenter: Any, data: bytes) -> dict[str, Any]:
+def truth_path(args: argparse.Namespace, path: Path) -> Path | None:
+    """The ground truth of an image: the file that was given, or that of the image's name in the folder, if there is.
+
+    Raises:
+        InputError: the folder has several of that name.
+    """
+    from core.errors import InputError
+
+    if args.batch is None or args.ground_truth is None:
+        return args.ground_truth
+    found = [other for other in sorted(args.ground_truth.iterdir()) if other.is_file() and stem(other) == stem(path)]
+    if len(found) > 1:
+        raise InputError(f"{args.ground_truth} has {len(found)} masks named {stem(path)}", "keep one of them there")
+    return found[0] if found else None
+
+
+def stem(path: Path) -> str:
+    """A file's name without what says its format; also of one that ends in .nii.gz."""
+    ending = next((end for end in sorted(SUFFIXES, key=len, reverse=True) if path.name.lower().endswith(end)), "")
+    return path.name[: len(path.name) - len(ending)]
+
+
+def request(args: argparse.Namespace, segmenter: Any, path: Path, data: bytes) -> dict[str, Any]:
     """What was asked, by content: a finished folder with the same request need not be made again."""
     import hashlib
 
-    truth = hashlib.sha256(read_bytes(args.ground_truth)).hexdigest() if args.ground_truth else None
+    mask = truth_path(args, path)
+    truth = hashlib.sha256(read_bytes(mask)).hexdigest() if mask else None
     asked: dict[str, Any] = {name: getattr(args, name) for name in _ASKED}
     asked["image_sha256"] = hashlib.sha256(data).hexdigest()
     asked["weights_sha256"] = segmenter.weights_sha256

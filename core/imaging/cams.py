@@ -24,6 +24,7 @@ from torch import nn
 from core.errors import InputError
 from core.imaging.architectures import first_output
 from core.imaging.preprocess import Geometry
+from core.imaging.probability import mean_probability
 from core.imaging.regions import Region, region_mask
 from core.imaging.segmenters import Segmentation, Segmenter, class_logits, pixels_of, segmentation_of
 from core.imaging.windows import windowed_map
@@ -212,19 +213,6 @@ def check_layers(segmenter: Segmenter, layers: Sequence[str] | None) -> list[str
     if not layers:
         raise InputError("no layer is chosen", f"choose from {', '.join(segmenter.layers)}")
     return [name for name in segmenter.layers if name in set(layers)]
-
-
-def class_probability(logits: np.ndarray, class_index: int) -> np.ndarray:
-    """Probability (H, W) of a class out of logits (C, H, W): softmax, or sigmoid for one channel."""
-    values = torch.from_numpy(np.ascontiguousarray(logits))
-    if len(values) == 1:
-        return torch.sigmoid(values[0] if class_index == 1 else -values[0]).numpy()
-    return values.softmax(dim=0)[class_index].numpy()
-
-
-def mean_probability(logits: np.ndarray, mask: np.ndarray, class_index: int) -> float:
-    """Mean probability of a class over a region, out of logits (C, H, W) and M (H, W)."""
-    return float(class_probability(logits[:, mask][..., None], class_index).mean())
 
 
 def seg_grad_map(activation: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

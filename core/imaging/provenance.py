@@ -7,6 +7,7 @@ import sys
 from functools import lru_cache
 from typing import Any
 
+from core.imaging.agreement import agreement
 from core.imaging.cams import METHODS, CamResult
 from core.imaging.display import DisplayedMap, DisplayOptions
 from core.imaging.segmenters import Segmenter
@@ -40,7 +41,7 @@ def manifest(
         result: the maps.
         options: how they are shown.
         shown: field of LayerMaps -> the displayed map, with its steps.
-        shown_layer: the layer that the overlays are of.
+        shown_layer: the layer that the overlays and the numbers on how the two maps agree are of.
         evidence: further measurements (``describe()`` of each), by name.
     """
     geometry = result.geometry
@@ -106,6 +107,8 @@ def manifest(
             "bias": result.shares.bias,
             "through": dict(result.shares.through),
         }
+    if shown_layer is not None:
+        described["agreement"] = agreement(result.maps[shown_layer], result.mask).describe()
     if shown:
         described["display"]["maps"] = {
             method: {"steps": list(item.steps), "limit": item.limit, "name": METHODS[method]}

@@ -13,10 +13,16 @@ import torch
 from scipy import ndimage
 
 from core.errors import InputError
+from core.imaging.ground_truth import require_size
+from core.imaging.overlap import IGNORE
 from core.imaging.preprocess import Geometry
+from core.imaging.probability import rival_margin
 from core.imaging.segmenters import class_mask
 
-Kind = Literal["mask", "image", "pixel", "box", "component", "false_positives", "false_negatives"]
+Kind = Literal["mask", "image", "pixel", "box", "component", "uncertain", "false_positives", "false_negatives"]
+
+UNDECIDED = 0.2
+"""A pixel is uncertain where its class and the strongest rival are less than this probability apart."""
 
 MEANING: dict[str, str] = {
     "mask": "all pixels whose largest logit is this class",
@@ -24,6 +30,7 @@ MEANING: dict[str, str] = {
     "pixel": "one pixel, whatever its class",
     "box": "the pixels of the class's mask inside the box",
     "component": "the connected part of the class's mask at the point",
+    "uncertain": f"pixels where this class and its strongest rival are less than {UNDECIDED:g} of probability apart",
     "false_positives": "pixels given this class that the ground truth does not give it",
     "false_negatives": "pixels of this class in the ground truth that were given another",
 }
@@ -60,12 +67,12 @@ class Region:
 
 
 def parse_region(text: str, ground_truth: np.ndarray | None = None) -> Region:
-    """Read ``mask``, ``image``, ``pixel:X,Y``, ``box:X0,Y0,X1,Y1``, ``component:X,Y`` or ``false_positives``.
+    """Read ``mask``, ``image``, ``uncertain``, ``pixel:X,Y``, ``box:X0,Y0,X1,Y1`` and the others of :data:`MEANING`.
 
     Raises:
         InputError: the text is none of these, or a ground truth is needed and not given.
     """
-    forms = "mask, image, pixel:X,Y, box:X0,Y0,X1,Y1, component:X,Y, false_positives or false_negatives"
+    forms = "mask, image, uncertain, pixel:X,Y, box:X0,Y0,X1,Y1, component:X,Y, false_positives or false_negatives"
     kind, _, rest = text.strip().partition(":")
     kind = kind.strip().lower().replace("-", "_")
     wanted = {"pixel": 2, "component": 2, "box": 4}.get(kind, 0)
@@ -92,7 +99,7 @@ def region_mask(
     Args:
         region: the region, in the image's pixels.
         logits: (C, H, W) on the network's grid.
-        class_index: the class that ``mask``, ``box``, ``component`` and the errors are about.
+        class_index: the class that every kind but ``image`` and ``pixel`` is about.
         geometry: how the image lies on the grid; by default the grid is the image.
 
     Returns:
@@ -128,12 +135,15 @@ def region_mask(
         chosen = labels == labels[y, x]
     elif region.kind == "box":
         chosen = predicted & _box(region, geometry)
+    elif region.kind == "uncertain":
+        margin = rival_margin(tensor.detach().cpu().numpy(), class_index)
+        chosen = (np.abs(margin) < UNDECIDED) & content
     else:
         truth = _truth(region, geometry)
-        chosen = predicted & (truth != class_index) if region.kind == "false_positives" else (truth == class_index)
-        if region.kind == "false_negatives":
-            chosen &= ~predicted
-        chosen &= content
+        if region.kind == "false_positives":
+            chosen = predicted & (truth != class_index) & (truth != IGNORE)
+        else:
+            chosen = (truth == class_index) & ~predicted & content
     if not chosen.any():
         raise InputError(
             f"no pixel is in the region {region} of class {class_index}", "choose another region or class"
@@ -174,9 +184,5 @@ def _truth(region: Region, geometry: Geometry) -> np.ndarray:
     truth = region.ground_truth
     if truth is None:
         raise InputError(f"{region.kind} need a ground truth", "give a mask image with class indices as ground truth")
-    if truth.shape != geometry.image_size:
-        height, width = geometry.image_size
-        raise InputError(
-            f"the ground truth has the size {truth.shape}", f"give a single-channel mask of {height} x {width} pixels"
-        )
+    require_size(truth, geometry.image_size)
     return geometry.to_grid(truth)

@@ -17,12 +17,12 @@ from core.imaging.cams import (
     CamResult,
     LayerMaps,
     captured,
-    mean_probability,
     seg_grad_map,
     seg_hires_map,
     shares_of,
 )
 from core.imaging.preprocess import Geometry
+from core.imaging.probability import mean_probability
 from core.imaging.regions import Region, region_mask
 from core.imaging.segmenters import Segmenter, class_logits, segmentation_of
 from core.imaging.tiling import Tile

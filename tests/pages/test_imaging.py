@@ -11,22 +11,29 @@ from pathlib import Path
 import numpy as np
 import pydicom.data
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.special import softmax
+from scipy.stats import entropy
 from streamlit.testing.v1 import AppTest
 
 from core.imaging import segmenters
 from core.imaging.cams import explain
+from core.imaging.display import DisplayOptions
+from core.imaging.overlay import FADE
+from core.imaging.palettes import lookup_table
 from core.imaging.readers import read_image
 from core.imaging.regions import Region
 from core.imaging.views import ZOOMS, View, view_around
 from core.jobs import JobQueue
 from pages.shared.imaging import case as cases
-from pages.shared.imaging import results
+from pages.shared.imaging import decision, results
 from pages.shared.imaging.numbers import short
 from pages.shared.imaging.pictures import enlarged, outlined
 from pages.shared.imaging.region import clicked
+from pages.shared.imaging.source import Source
 from tests.core.imaging.nets import save_folder, small_unet
 from tests.pages.conftest import shown
 
@@ -115,7 +122,9 @@ def test_every_tab(open_imaging, tab):
     sound(open_imaging({"view": tab}))
 
 
-@pytest.mark.parametrize("region", ["component", "pixel", "box", "image", "false_positives", "false_negatives"])
+@pytest.mark.parametrize(
+    "region", ["component", "pixel", "box", "image", "uncertain", "false_positives", "false_negatives"]
+)
 def test_every_region_by_numbers(open_imaging, region):
     app = open_imaging()
     app.selectbox(key="im-region").set_value(region).run()
@@ -146,6 +155,30 @@ def test_changing_what_is_shown_never_computes_again(open_imaging, monkeypatch):
     sound(app)
 
 
+@pytest.mark.parametrize(("what", "title"), [("probability", "Probability of left"), ("uncertainty", "Uncertainty")])
+def test_the_left_picture_is_what_one_chooses_and_makes_no_map_again(open_imaging, monkeypatch, what, title):
+    app = open_imaging()
+    assert {"left", "right"} <= {text.value.removeprefix(":small[").rstrip("]") for text in app.markdown}, "no legend"
+    monkeypatch.setattr(results.queue, "run", lambda name, work: pytest.fail(f"{name} ran again"))
+    text = sound(app.selectbox(key="im-decision").set_value(what).run())
+    assert f"**{title}**" in text and "**Segmentation**" not in text
+
+
+def test_the_left_picture_s_colours_stand_for_numbers(models):
+    segmenter = segmenters.load_segmenter(str(models / "first"))
+    image = read_image(png())
+    case = cases.Case(
+        Source(image, (image.sha256,), "x", False), segmenter, 1, Region("image"), explain(segmenter, image), ()
+    )
+    solid = DisplayOptions(opacity=1.0)
+    logits = case.result.segmentation.logits
+    for what, values in (("probability", softmax(logits, 0)[1]), ("uncertainty", entropy(softmax(logits, 0), base=3))):
+        seen = decision.picture(case, what, solid)
+        expected = case.result.geometry.to_image(torch.from_numpy(values)).numpy()
+        assert expected.min() > FADE and seen.shape == (*image.size, 3)
+        np.testing.assert_array_equal(seen, lookup_table(decision.PALETTE)[np.rint(expected * 255).astype(int)])
+
+
 def test_another_class_or_model_is_another_result(open_imaging):
     app = open_imaging()
     first = next(value for value in app.markdown if "Score S" in value.value).value
@@ -156,7 +189,6 @@ def test_another_class_or_model_is_another_result(open_imaging):
 
 
 def test_the_export_draws_as_the_comparison_did_and_the_choices_stay(open_imaging, monkeypatch):
-    from core.imaging.display import DisplayOptions
     from pages.shared.imaging import exports
 
     drawn: list[DisplayOptions] = []

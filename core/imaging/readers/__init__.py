@@ -16,7 +16,7 @@ def read_image(data: bytes, **choices: Any) -> MedicalImage:
 
     Args:
         data: the whole file.
-        choices: fields of :class:`Choices`: frame, axis, slice, volume, window, name.
+        choices: fields of :class:`Choices`: frame, axis, slice, volume, window, indices, name.
 
     Raises:
         InputError: too large, damaged, of another format, without a picture, or a choice that the file does not have.

@@ -33,6 +33,7 @@ class Choices:
             value. ``percentile``: 0.5th to 99.5th. ``preset N``: the file's Nth (from 0, see ``Available.windows``).
             A name of ``CT_WINDOWS``. (centre, width): in the file's own units. It never changes
             ``MedicalImage.pixels``.
+        indices: of a picture with a palette take each pixel's index, as a mask has them, and not its colour.
         name: the file's name, used only to say that contents and name disagree; it is not kept.
     """
 
@@ -41,6 +42,7 @@ class Choices:
     slice: int | None = None
     volume: int = 0
     window: Window = None
+    indices: bool = False
     name: str | None = None
 
     def __post_init__(self) -> None:

@@ -27,7 +27,7 @@ def read_raster(data: bytes, sha256: str, found: str, choices: Choices) -> Medic
         data: the file.
         sha256: of it.
         found: PNG, JPEG or TIFF, as the first bytes say.
-        choices: ``frame`` and ``window`` are used.
+        choices: ``frame``, ``window`` and ``indices`` are used.
 
     Raises:
         InputError: broken, too large, of an unknown kind, or without that frame.
@@ -38,7 +38,7 @@ def read_raster(data: bytes, sha256: str, found: str, choices: Choices) -> Medic
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            values, frames = _decode(data, found, choices.frame, notes)
+            values, frames = _decode(data, found, choices, notes)
     except InputError:
         raise
     except Image.DecompressionBombError:
@@ -65,8 +65,9 @@ def read_raster(data: bytes, sha256: str, found: str, choices: Choices) -> Medic
     return MedicalImage(pixels, display, sha256, found, None, tuple(notes), chosen, Available(frames=frames))
 
 
-def _decode(data: bytes, found: str, frame: int, notes: list[str]) -> tuple[np.ndarray, int]:
+def _decode(data: bytes, found: str, choices: Choices, notes: list[str]) -> tuple[np.ndarray, int]:
     """Values uint8, uint16, int32 or float32, (h, w) or (h, w, 3), and the number of frames."""
+    frame = choices.frame
     with Image.open(io.BytesIO(data), formats=[found]) as picture:
         check_pixel_count(picture.height, picture.width)
         frames = 1
@@ -86,7 +87,8 @@ def _decode(data: bytes, found: str, frame: int, notes: list[str]) -> tuple[np.n
         else:
             picture.load()
             inverted = _tiff_tag(picture, 262) == 0 and picture.mode.startswith("I;16")
-            values = _to_array(ImageOps.exif_transpose(picture), notes)
+            turned = ImageOps.exif_transpose(picture)
+            values = np.array(turned) if turned.mode == "P" and choices.indices else _to_array(turned, notes)
             if inverted:
                 values = np.iinfo(np.uint16).max - values
         if orientation not in (None, 1):

@@ -9,7 +9,7 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from core.imaging.training.cases import IGNORE
+from core.imaging.overlap import IGNORE
 
 Pipeline: TypeAlias = A.Compose
 MOST_ERASED = 0.6

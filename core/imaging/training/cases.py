@@ -12,10 +12,9 @@ import torch
 from PIL import Image
 
 from core.errors import InputError
+from core.imaging.overlap import IGNORE
 from core.imaging.preprocess import resize_to
 
-IGNORE = 255
-"""Mask value that no loss and no metric counts."""
 BLOCK = 12  # ultrasound frames a block
 ALIKE = 0.95  # correlation from which two ultrasound frames count as one
 

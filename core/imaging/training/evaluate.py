@@ -1,4 +1,4 @@
-"""Dice and IoU of a segmenter on cases, per class and per image or volume."""
+"""A segmenter's Dice and IoU on cases, per class and per image or volume, with intervals."""
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -6,30 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from scipy.stats import bootstrap
 
-from core.imaging.training.cases import IGNORE, Case
+from core.imaging.overlap import count_overlap, dice, iou
+from core.imaging.training.cases import Case
 
 Predict = Callable[[np.ndarray], np.ndarray]
 RESAMPLES = 2000
-
-
-def count_overlap(prediction: np.ndarray, truth: np.ndarray, n_classes: int) -> np.ndarray:
-    """Pixels (n_classes, 3): in both, in the prediction, in the truth; pixels to ignore are not counted."""
-    known = truth != IGNORE
-    pairs = truth[known].astype(np.int64) * n_classes + prediction[known]
-    table = np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
-    return np.stack([np.diag(table), table.sum(0), table.sum(1)], 1)
-
-
-def dice(counts: np.ndarray) -> np.ndarray:
-    """2 |P and T| / (|P| + |T|) from counts (..., 3); NaN where both are empty."""
-    total = counts[..., 1] + counts[..., 2]
-    return np.where(total > 0, 2 * counts[..., 0] / np.maximum(total, 1), np.nan)
-
-
-def iou(counts: np.ndarray) -> np.ndarray:
-    """|P and T| / |P or T| from counts (..., 3); NaN where both are empty."""
-    union = counts[..., 1] + counts[..., 2] - counts[..., 0]
-    return np.where(union > 0, counts[..., 0] / np.maximum(union, 1), np.nan)
 
 
 def count_units(cases: Iterable[Case], predict: Predict, n_classes: int) -> dict[str, np.ndarray]:

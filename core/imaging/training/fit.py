@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from core.imaging.overlap import dice
 from core.imaging.phantoms import draw_phantom
 from core.imaging.training.augment import augment, build_pipeline
 from core.imaging.training.cases import Case, Split
-from core.imaging.training.evaluate import count_units, dice
+from core.imaging.training.evaluate import count_units
 from core.imaging.training.imagenet import start_encoder
 from core.imaging.training.losses import dice_ce_loss
 from core.imaging.training.network import build_network, predict
@@ -203,7 +204,7 @@ class _Trainer:
                 group["lr"] = learning_rate(self.step, self.steps, one.learning_rate)
             with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16 and has_bfloat16()):
                 logits = self._model(images)
-            loss = dice_ce_loss(logits.float(), target)
+            loss = dice_ce_loss(logits.float(), target, recipe.dice_by_image)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self._model.parameters(), 5.0)

@@ -10,7 +10,7 @@ from core.errors import InputError
 from core.imaging.cams import CamResult, explain
 from core.imaging.display import DisplayedMap, DisplayOptions
 from core.imaging.figures import image_region
-from core.imaging.overlay import color_classes, overlay
+from core.imaging.overlay import overlay
 from core.imaging.regions import Region
 from core.imaging.segmenters import Segmentation, Segmenter, segment
 from core.imaging.views import view_around
@@ -19,8 +19,6 @@ from pages.shared.imaging import pictures, results
 from pages.shared.imaging import region as regions
 from pages.shared.imaging import segmenter as segmenters
 from pages.shared.imaging.source import Source, require_size
-
-CLASS_COLOURS = np.array([(46, 126, 184), (213, 94, 0), (0, 158, 115), (194, 106, 154), (168, 121, 0)], np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +86,7 @@ def segmented(source: Source, segmenter: Segmenter) -> Segmentation:
     turn in the queue explain it: :func:`choose` then finds the maps among the kept results.
     """
     kept, class_index = results.kept(), _class_so_far(segmenter)
-    region = Region(kind) if (kind := regions.kind_so_far()) in ("mask", "image") else None
+    region = Region(kind) if (kind := regions.kind_so_far()) in ("mask", "image", "uncertain") else None
 
     def work(progress) -> Segmentation:
         progress(0, 1, "")
@@ -112,11 +110,6 @@ def _class_so_far(segmenter: Segmenter) -> int:
     last = len(segmenter.classes) - 1
     chosen = st.session_state.get(f"im-class-{segmenter.name}")
     return chosen if isinstance(chosen, int) and 0 <= chosen <= last else min(1, last)
-
-
-def mask_picture(case: Case) -> np.ndarray:
-    """The image with the classes in colour."""
-    return color_classes(case.result.segmentation.mask, CLASS_COLOURS, case.source.image.display)
 
 
 def _key(source: Source, segmenter: Segmenter, class_index: int, region: Region) -> tuple:

@@ -13,8 +13,8 @@ from core.imaging.palettes import color_stops
 from core.imaging.tiled_cams import possible_windows
 from core.imaging.views import view_around
 from pages.shared import layout
-from pages.shared.imaging import case as cases
-from pages.shared.imaging import options, pictures, region, results
+from pages.shared.errors import plain
+from pages.shared.imaging import decision, options, pictures, region, results
 from pages.shared.imaging.case import Case
 from pages.shared.imaging.numbers import percent, short
 
@@ -22,28 +22,35 @@ from pages.shared.imaging.numbers import percent, short
 def show(case: Case) -> None:
     """Draw the tab."""
     top = st.container()
-    with top, st.container(horizontal=True, gap="medium", key="tight-layer-zoom"):
+    with top, st.container(horizontal=True, gap="small", key="tight-layer-zoom"):
         name = options.layer(case)
         magnified = options.zoom(case)
+        left_picture = decision.choose()
     chosen = options.display(magnified)
     with top:
+        st.space(4)
         shown = display_pair(case.result.maps[name], case.result.geometry, chosen)
         left, middle, right = st.columns(3, gap="small", vertical_alignment="bottom")
         with left:
-            st.markdown(f"**Segmentation** :small[:gray[{region.hint(case.region.kind)}]]")
+            hint = region.hint(case.region.kind)
+            st.markdown(f"**{plain(decision.title(case, left_picture))}** :small[:gray[{hint}]]")
             region.picture(
-                cases.mask_picture(case),
+                decision.picture(case, left_picture, chosen),
                 case.outline,
                 view_around(case.outline, chosen.zoom),
                 case.source.image.spacing,
                 case.region.kind,
-                f"The image with the mask of {case.class_name} and the outline of the region",
+                decision.alt(case, left_picture),
             )
         for column, (method, item) in zip((middle, right), shown.items(), strict=True):
             with column:
                 st.markdown(f"**{METHODS[method]}** :small[:gray[max {short(item.maximum)}]]")
                 _map(case, item, chosen, METHODS[method])
-        _bar(shown, chosen)
+        left, right = st.columns([1, 2], gap="small")
+        with left:
+            decision.legend(case, left_picture)
+        with right:
+            _bar(shown, chosen)
     st.caption(_caption(case, name, shown))
     _numbers(case, name)
     difference, windows = st.columns(2, gap="medium")
@@ -77,8 +84,9 @@ def _caption(case: Case, name: str, shown: dict[str, DisplayedMap]) -> str:
     limits = {method: item.maximum for method, item in shown.items()}
     small, large = sorted(limits, key=limits.get)
     if limits[small] > 0 and limits[large] / limits[small] > 3:
+        share = 100 * limits[small] / limits[large]
         parts.append(
-            f"The largest value of {METHODS[small]} is {100 * limits[small] / limits[large]:.0f} % of that of "
+            f"The largest value of {METHODS[small]} is {'less than 1' if share < 1 else f'{share:.0f}'} % of that of "
             f"{METHODS[large]}: by raw values it looks faint; that is size, not absence."
         )
     return " ".join(parts)

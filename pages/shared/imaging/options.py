@@ -30,7 +30,7 @@ def layer(case: Case) -> str:
     key = f"im-layer-{case.segmenter.name}-{case.source.image.sha256[:12]}"
     kept = st.session_state.get(_LAYER)
     start = st.session_state.setdefault(f"_start-{key}", kept if kept in names else default_layer(names))
-    with st.container(width=420, gap="xxsmall", key="tight-layer"):
+    with st.container(width=330, gap="xxsmall", key="tight-layer"):
         name = st.select_slider(
             "Layer, from encoder to decoder", names, start, format_func=short, key=key, persist_state="session"
         )
@@ -48,7 +48,7 @@ def zoom(case: Case) -> float:
     zooms = possible_zooms(case.outline.shape)
     if len(zooms) == 1:
         return 1.0
-    with st.container(width=230, gap="xxsmall", key="tight-zoom"):
+    with st.container(width=190, gap="xxsmall", key="tight-zoom"):
         chosen = st.select_slider(
             "Zoom on M",
             zooms,

@@ -54,10 +54,13 @@ def show(
     st.image(outlined(picture, outline, spacing, side, view), width="stretch", alt=alt)
 
 
-def colour_bar(stops: list[tuple[float, str]], low: str, high: str, label: str) -> None:
-    """Draw a colour bar as a strip as wide as its column, with its two ends and what it is about below it."""
+def colour_bar(stops: list[tuple[float, str]], low: str, high: str, label: str, width: int = 960) -> None:
+    """Draw a colour bar as a strip as wide as its column, with its two ends and what it is about below it.
+
+    ``width``: for one height of all bars, about as many pixels as the column has; the strip has 10 in height.
+    """
     bar = np.array([[int(part) for part in colour[4:-1].split(",")] for _, colour in stops], np.uint8)
-    strip = np.asarray(Image.fromarray(bar[None]).resize((960, 10), Image.Resampling.BILINEAR))
+    strip = np.asarray(Image.fromarray(bar[None]).resize((width, 10), Image.Resampling.BILINEAR))
     st.image(strip, width="stretch", alt=f"Colour bar from {low} to {high}")
     with st.container(horizontal=True, horizontal_alignment="distribute", gap="small", key=f"tight-bar-{label[:8]}"):
         st.markdown(f":small[{plain(low)}]", width="content")

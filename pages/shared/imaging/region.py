@@ -16,6 +16,7 @@ NAMES = {
     "pixel": "Pixel",
     "box": "Box",
     "image": "Whole image",
+    "uncertain": "Uncertain pixels",
     "false_positives": "False positives",
     "false_negatives": "False negatives",
 }

@@ -9,7 +9,7 @@ import streamlit as st
 from PIL import Image
 
 from core.errors import InputError
-from core.imaging.ground_truth import read_ground_truth
+from core.imaging.ground_truth import place_of, read_ground_truth
 from core.imaging.phantoms import KINDS, draw_phantom
 from core.imaging.readers import MedicalImage, read_image
 from core.settings import get_settings
@@ -42,9 +42,7 @@ class Source:
     def ground_truth(self, n_classes: int) -> np.ndarray | None:
         """Return the ground truth as class indices, of a volume the image's slice."""
         if isinstance(self.truth, bytes):
-            place = {
-                name: self.image.chosen[name] for name in ("axis", "slice", "volume") if name in self.image.chosen
-            }
+            place = place_of(self.image)
             return _truth(self.truth_key(), n_classes, tuple(place.items()), _data=self.truth)
         return self.truth if self.truth is None or int(self.truth.max()) < n_classes else None
 

@@ -1,12 +1,10 @@
 """The strip over the tabs: what the image is, what the segmenter found, what is explained."""
 
-from math import isnan
-
 import streamlit as st
 
+from core.imaging.ground_truth import dice_by_class
 from core.imaging.matching import mismatch
 from core.imaging.readers import MedicalImage
-from core.imaging.training.evaluate import count_overlap, dice
 from pages.shared import layout
 from pages.shared.errors import plain
 from pages.shared.imaging import pictures
@@ -38,9 +36,8 @@ def show(case: Case) -> None:
     ]
     truth = case.source.ground_truth(len(case.segmenter.classes))
     if truth is not None and truth.shape == (height, width):
-        counts = count_overlap(result.segmentation.mask, truth, len(case.segmenter.classes))
-        agreement = float(dice(counts)[case.class_index])
-        pairs.append((f"Dice of {case.class_name}", "no such pixel" if isnan(agreement) else f"{agreement:.2f}"))
+        value = dice_by_class(result.segmentation.mask, truth, case.segmenter.classes)[case.class_name]
+        pairs.append((f"Dice of {case.class_name}", "no such pixel" if value is None else f"{value:.2f}"))
     layout.facts(pairs, key="imaging")
     mark = ":material/draw:" if case.source.drawn else ":material/image:"
     grid = "{} x {}".format(*result.geometry.grid_size[::-1])

@@ -13,7 +13,6 @@ from core.imaging.cams import explain
 from core.imaging.display import DisplayOptions
 from core.imaging.export import explanation_files, write_folder, zip_files
 from core.imaging.figures import draw_figure
-from core.imaging.ground_truth import read_ground_truth
 from core.imaging.layers import default_layer, describe_layer, reading_advice
 from core.imaging.readers import read_image
 from core.imaging.regions import Region
@@ -176,44 +175,6 @@ def test_command_with_bad_files(tmp_path, folder, capsys):
         assert capsys.readouterr().err.startswith("error: ")
     assert not (tmp_path / "out").exists()
     assert main(["explain", "--model", str(folder), "--out", str(tmp_path / "out")]) == 2
-
-
-def test_batch_goes_on_where_it_stopped(tmp_path, folder, capsys):
-    images = tmp_path / "images"
-    images.mkdir()
-    for seed in range(3):
-        (images / f"{seed}.png").write_bytes(png(seed))
-    (images / "broken.png").write_bytes(b"nothing")
-    (images / "notes.txt").write_text("not an image")
-    out = tmp_path / "out"
-    line = ["explain", "--batch", str(images), "--model", str(folder), "--region", "image", "--out", str(out)]
-    assert main(line) == 0
-    first = json.loads(capsys.readouterr().out)
-    assert (first["explained"], first["already_done"], len(first["failed"])) == (3, 0, 1)
-    (out / "1.png" / "maps.npz").unlink()  # as if it had been interrupted
-    before = (out / "0.png" / "manifest.json").stat().st_mtime_ns
-    assert main(line) == 0
-    second = json.loads(capsys.readouterr().out)
-    assert (second["explained"], second["already_done"]) == (1, 2)
-    assert (out / "0.png" / "manifest.json").stat().st_mtime_ns == before
-    assert main([*line, "--class", "2"]) == 0, "another request is another answer"
-    assert json.loads(capsys.readouterr().out)["explained"] == 3
-    assert main([*line[:-1], str(images / "inside")]) == 2
-    assert main(["explain", "--batch", str(tmp_path / "no"), "--model", str(folder), "--out", str(out)]) == 2
-
-
-def test_ground_truth():
-    def encoded(values):
-        file = io.BytesIO()
-        Image.fromarray(np.asarray(values, np.uint8)).save(file, "PNG")
-        return file.getvalue()
-
-    assert read_ground_truth(encoded([[0, 1], [2, 0]]), 3).tolist() == [[0, 1], [2, 0]]
-    assert read_ground_truth(encoded([[0, 255], [255, 0]]), 2).tolist() == [[0, 1], [1, 0]]
-    with pytest.raises(InputError, match="has the value 9"):
-        read_ground_truth(encoded([[0, 1], [9, 0]]), 3)
-    with pytest.raises(InputError, match="colour"):
-        read_ground_truth(png(), 3)
 
 
 def test_words_on_layers(case):

@@ -22,7 +22,7 @@ def logits():
     return values
 
 
-@pytest.mark.parametrize("text", ["mask", "image", "pixel:3,4", "box:1,2,30,40", "component:5,6"])
+@pytest.mark.parametrize("text", ["mask", "image", "uncertain", "pixel:3,4", "box:1,2,30,40", "component:5,6"])
 def test_text_and_region_are_the_same(text):
     assert str(parse_region(text)) == text
 
@@ -57,6 +57,41 @@ def test_mask_image_pixel_box_and_component(logits):
     assert np.array_equal(np.argwhere(box).min(0), [4, 4]) and box.sum() == 4 * 6
     labels, _ = ndimage.label(argmax == 1)
     assert np.array_equal(region_mask(Region("component", point=(25, 22)), logits, 1), labels == labels[22, 25])
+
+
+@pytest.mark.parametrize("classes", [1, 2, 4])
+def test_uncertain_pixels_by_a_naive_count(classes):
+    values = np.random.default_rng(classes).normal(size=(classes, 12, 9)).astype(np.float32)
+    for index in range(max(classes, 2)):
+        expected = np.zeros((12, 9), bool)
+        for y, x in np.ndindex(12, 9):
+            if classes == 1:
+                chance = 1 / (1 + np.exp(-values[0, y, x]))
+                odds = [1 - chance, chance]
+            else:
+                odds = np.exp(values[:, y, x]) / np.exp(values[:, y, x]).sum()
+            rival = max(value for other, value in enumerate(odds) if other != index)
+            expected[y, x] = abs(odds[index] - rival) < 0.2
+        assert expected.any() and not expected.all()
+        assert np.array_equal(region_mask(Region("uncertain"), values, index), expected)
+
+
+def test_a_decided_image_has_no_uncertain_pixel(logits):
+    with pytest.raises(InputError, match="no pixel is in the region uncertain"):
+        region_mask(Region("uncertain"), 20 * logits, 2)
+
+
+def test_padding_is_never_uncertain():
+    padded = Geometry((20, 20), (20, 20), (32, 32), (6, 6))
+    found = region_mask(Region("uncertain"), torch.zeros(2, 32, 32), 1, padded)
+    assert found.sum() == 400 and found[6:26, 6:26].all()
+
+
+def test_pixels_that_do_not_count_are_no_errors(logits):
+    truth = np.zeros((SIZE, SIZE), np.uint8)
+    truth[4:12, 4:12] = 255
+    wrong = region_mask(Region("false_positives", ground_truth=truth), logits, 1)
+    assert np.array_equal(wrong, (logits.argmax(0).numpy() == 1) & (truth != 255))
 
 
 def test_box_corners_in_any_order_and_beyond_the_image(logits):

@@ -4,9 +4,10 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 
 from core.errors import InputError
+from core.imaging.overlap import IGNORE
 from core.imaging.readers import read_image
 from core.imaging.training.augment import EraseObjects, augment, build_pipeline
-from core.imaging.training.cases import ALIKE, IGNORE, Case, _thumbnail, load_cases, person, split_cases
+from core.imaging.training.cases import ALIKE, Case, _thumbnail, load_cases, person, split_cases
 from core.imaging.training.recipes import RECIPES, get_recipe
 
 

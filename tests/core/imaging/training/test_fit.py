@@ -10,11 +10,12 @@ from sklearn.metrics import f1_score, jaccard_score
 
 from core.cli import main
 from core.errors import InputError
+from core.imaging.overlap import IGNORE, count_overlap, dice, iou
 from core.imaging.phantoms import draw_phantom
 from core.imaging.training import fit as fitting
 from core.imaging.training import run as runner
-from core.imaging.training.cases import IGNORE, Split
-from core.imaging.training.evaluate import count_overlap, count_units, dice, iou, summarize
+from core.imaging.training.cases import Split
+from core.imaging.training.evaluate import count_units, summarize
 from core.imaging.training.fit import draw_cases, fit, learning_rate
 from core.imaging.training.losses import dice_ce_loss
 from core.imaging.training.recipes import RECIPES, Round, get_recipe

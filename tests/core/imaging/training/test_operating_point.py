@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from core.imaging.overlap import count_overlap, dice
 from core.imaging.training import fit as fitting
 from core.imaging.training.cases import Case, Split
-from core.imaging.training.evaluate import count_overlap, dice
 from core.imaging.training.fit import draw_cases, fit, mean_dice
 from core.imaging.training.network import build_network
 from core.imaging.training.operating_point import HEAD, OFFSETS, best_offset, lower_background

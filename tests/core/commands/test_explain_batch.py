@@ -1,0 +1,152 @@
+"""`explain --batch`: resumes, pairs images with masks by name, and sums up in one table."""
+
+import io
+import json
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from core.cli import main
+from core.imaging.agreement import agreement
+from core.imaging.cams import explain
+from core.imaging.faithfulness import deletion_insertion
+from core.imaging.readers import read_image
+from core.imaging.regions import Region
+from core.imaging.segmenters import load_segmenter
+from core.safety import NOTICE
+from tests.core.imaging.nets import save_folder, small_unet
+
+
+def png(seed=0, size=(50, 70)):
+    return encoded(np.random.default_rng(seed).integers(0, 255, (*size, 3)).astype(np.uint8))
+
+
+def encoded(values):
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    card = "classes: [a, b, c]\npreprocessing: {channels: 3, resize: native}\n"
+    return save_folder(tmp_path_factory.mktemp("models") / "mine", small_unet(), card=card)
+
+
+@pytest.fixture
+def images(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for seed in range(3):
+        (images / f"{seed}.png").write_bytes(png(seed))
+    return images
+
+
+def table(out):
+    text = (out / "summary.csv").read_text()
+    assert NOTICE in text.splitlines()[0]
+    return pd.read_csv(io.StringIO(text), skiprows=1).set_index("image")
+
+
+def test_batch_goes_on_where_it_stopped(tmp_path, images, folder, capsys):
+    (images / "broken.png").write_bytes(b"nothing")
+    (images / "notes.txt").write_text("not an image")
+    out = tmp_path / "out"
+    line = ["explain", "--batch", str(images), "--model", str(folder), "--region", "image", "--out", str(out)]
+    assert main(line) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert (first["explained"], first["already_done"], len(first["failed"])) == (3, 0, 1)
+    (out / "1.png" / "maps.npz").unlink()  # as if it had been interrupted
+    before = (out / "0.png" / "manifest.json").stat().st_mtime_ns
+    assert main(line) == 0
+    second = json.loads(capsys.readouterr().out)
+    assert (second["explained"], second["already_done"]) == (1, 2)
+    assert (out / "0.png" / "manifest.json").stat().st_mtime_ns == before
+    assert main([*line, "--class", "2"]) == 0, "another request is another answer"
+    assert json.loads(capsys.readouterr().out)["explained"] == 3
+    assert main([*line[:-1], str(images / "inside")]) == 2
+    assert main(["explain", "--batch", str(tmp_path / "no"), "--model", str(folder), "--out", str(out)]) == 2
+
+
+def test_the_table_has_a_row_an_image_with_what_was_measured(tmp_path, images, folder):
+    (images / "=1+1.png").write_bytes(b"nothing")
+    out = tmp_path / "out"
+    line = ["explain", "--batch", str(images), "--model", str(folder), "--region", "image", "--out", str(out)]
+    assert main([*line, "--evidence", "--show", "decoder.blocks.2"]) == 0
+    found = table(out)
+    assert sorted(found.index) == ["'=1+1.png", "0.png", "1.png", "2.png"], "a spreadsheet would run the name"
+    assert "not an image" in found.loc["'=1+1.png", "error"]
+    segmenter, image = load_segmenter(str(folder)), read_image(png(1))
+    result = explain(segmenter, image, Region("image"), 1)
+    row = found.loc["1.png"]
+    assert (row["n_pixels"], row["region"], row["class_name"], row["layer"]) == (
+        50 * 70,
+        "image",
+        "b",
+        "decoder.blocks.2",
+    )
+    assert row["score"] == pytest.approx(result.score, rel=1e-5)
+    assert [row[f"area_pixels.{name}"] for name in "abc"] == result.segmentation.areas(3)
+    numbers = agreement(result.maps["decoder.blocks.2"], result.mask)
+    assert row["agreement.spearman"] == pytest.approx(numbers.spearman, abs=1e-5)
+    assert row["agreement.seg_grad.negative_lost"] == pytest.approx(numbers.seg_grad.negative_lost, abs=1e-5)
+    curves = deletion_insertion(segmenter, image, result, "decoder.blocks.2")
+    assert row["deletion_area.seg_grad"] == pytest.approx(curves.curve("seg_grad", "deletion").area, abs=1e-5)
+    assert row["insertion_area.random"] == pytest.approx(curves.curve("random", "insertion").area, abs=1e-5)
+    before = (out / "summary.csv").read_bytes()
+    assert main([*line, "--evidence", "--show", "decoder.blocks.2"]) == 0, "nothing is made again"
+    assert (out / "summary.csv").read_bytes() == before
+
+
+def test_masks_belong_to_images_by_name(tmp_path, images, folder, capsys):
+    truths = tmp_path / "truths"
+    truths.mkdir()
+    rng = np.random.default_rng(5)
+    expected = rng.integers(0, 3, (50, 70)).astype(np.uint8)
+    (truths / "0.png").write_bytes(encoded(expected))
+    (truths / "1.tif").write_bytes(encoded(expected[:-1]))
+    out = tmp_path / "out"
+    line = ["explain", "--batch", str(images), "--model", str(folder), "--region", "image", "--out", str(out)]
+    line += ["--ground-truth", str(truths)]
+    assert main(line) == 0
+    found = table(out)
+    mask = np.asarray(Image.open(out / "0.png" / "mask.png"))
+    for index, name in enumerate("abc"):
+        both = 2 * ((mask == index) & (expected == index)).sum()
+        assert found.loc["0.png", f"dice.{name}"] == pytest.approx(
+            both / ((mask == index).sum() + (expected == index).sum())
+        )
+    assert "has the size (49, 70)" in found.loc["1.png", "error"]
+    assert np.isnan(found.loc["2.png", "dice.a"]), "an image without a mask has no Dice"
+    capsys.readouterr()
+    assert main([*line, "--region", "false_negatives"]) == 0  # the last of two counts
+    summary = json.loads(capsys.readouterr().out)
+    assert {failure["image"] for failure in summary["failed"]} == {"1.png", "2.png"}
+    (truths / "0.tif").write_bytes(encoded(expected))
+    assert main(line) == 0
+    assert "2 masks named 0" in table(out).loc["0.png", "error"]
+    assert main([*line[:-1], str(truths / "0.png")]) == 2
+    assert "is no folder" in capsys.readouterr().err
+
+
+def test_the_truth_of_a_volume_is_read_at_the_image_s_slice(tmp_path, folder):
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(40, 48, 44)).astype(np.float32)
+    labels = rng.integers(0, 3, values.shape).astype(np.int16)
+    for name, array in (("scan", values), ("truth", labels)):
+        nibabel.Nifti1Image(array, np.eye(4)).to_filename(tmp_path / f"{name}.nii.gz")
+    out = tmp_path / "out"
+    line = ["explain", str(tmp_path / "scan.nii.gz"), "--model", str(folder), "--region", "image", "--out", str(out)]
+    line += ["--axis", "sagittal", "--slice", "7", "--ground-truth", str(tmp_path / "truth.nii.gz")]
+    assert main(line) == 0
+    mask = np.asarray(Image.open(out / "mask.png"))
+    # the sagittal view: posterior to the right (axis 1 turned round), superior up
+    expected = labels[7, ::-1, ::-1].T
+    assert mask.shape == expected.shape
+    dice = json.loads((out / "manifest.json").read_text())["ground_truth"]["dice"]
+    for index, name in enumerate("abc"):
+        both = 2 * ((mask == index) & (expected == index)).sum()
+        assert dice[name] == pytest.approx(both / ((mask == index).sum() + (expected == index).sum()))
