@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 from core.errors import InputError
 from core.imaging.cams import METHODS, CamResult
 from core.imaging.display import DisplayOptions, display_pair
-from core.imaging.overlay import grey_rgb, overlay
+from core.imaging.overlay import grey, overlay
 from core.imaging.segmenters import Segmenter
 from core.imaging.views import view_around
 from core.safety import EXPORT_NOTICE
@@ -79,7 +79,7 @@ def draw_figure(
     figure = Figure(figsize=(3 * panel + 0.9, panel * ratio + 0.75), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 3)
-    axes[0].imshow(grey_rgb(view.crop(display)), aspect=aspect)
+    axes[0].imshow(grey(view.crop(display)), cmap="gray", vmin=0, vmax=255, aspect=aspect)
     _outline(axes[0], view.crop(region))
     axes[0].set_title("Image and region M", fontsize=8)
     for axis, (method, item) in zip(axes[1:], shown.items(), strict=True):

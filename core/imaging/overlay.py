@@ -1,24 +1,24 @@
 """Drawing maps over an image: colours, opacity, the outline of the explained region."""
 
+import cv2
 import numpy as np
-from scipy import ndimage
 
 from core.imaging.display import DisplayedMap, DisplayOptions
-from core.imaging.palettes import colorize
+from core.imaging.palettes import color_index, lookup_table
 
 LINE, HALO = (255, 255, 255), (0, 0, 0)
 FADE = 0.04
 """Below this share of the limit a map's colour fades out."""
 
 
-def grey_rgb(display: np.ndarray) -> np.ndarray:
-    """An image for the eye, uint8 (h, w) or (h, w, 3), as uint8 (h, w, 3) without colour.
+def grey(display: np.ndarray) -> np.ndarray:
+    """An image for the eye, uint8 (h, w) or (h, w, 3), as uint8 (h, w) without colour.
 
     Colour is the map's alone: a stained section under a colour map could not be read.
     """
     if display.ndim == 3:
         display = np.rint(display.astype(np.float32) @ np.array((0.299, 0.587, 0.114), np.float32))
-    return np.repeat(display.astype(np.uint8)[..., None], 3, axis=2)
+    return display.astype(np.uint8)
 
 
 def overlay(
@@ -35,11 +35,10 @@ def overlay(
     Returns:
         uint8 (h, w, 3).
     """
-    colours = colorize(shown.values, options.palette).astype(np.float32)
+    table = lookup_table(options.palette).astype(np.float32)
     # where there is next to no evidence the image stays as it is: anatomy under a dark veil cannot be read
-    alpha = options.opacity * np.clip(np.abs(shown.values) / FADE, 0, 1)[..., None]
-    blended = (1 - alpha) * grey_rgb(display).astype(np.float32) + alpha * colours
-    picture = np.rint(blended).astype(np.uint8)
+    alpha = options.opacity * np.clip(np.abs(shown.values) / FADE, 0, 1)
+    picture = _mix((1 - alpha) * grey(display), alpha, table, color_index(shown.values, options.palette))
     return draw_contour(picture, mask) if options.contour and mask is not None else picture
 
 
@@ -51,12 +50,14 @@ def draw_contour(
     ``closed``: also along the picture's edge, where the region ends with the image and not with a window of it.
     """
     width = max(1, round(min(mask.shape) / 400))
-    cross = ndimage.generate_binary_structure(2, 1)
-    inner = ndimage.binary_erosion(mask, cross, iterations=width, border_value=int(not closed))
-    outer = ndimage.binary_dilation(mask, cross, iterations=width)
+    cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+    within = np.ascontiguousarray(mask, np.uint8)
+    beyond = {"iterations": width, "borderType": cv2.BORDER_CONSTANT}
+    inner = cv2.erode(within, cross, borderValue=int(not closed), **beyond)
+    outer = cv2.dilate(within, cross, borderValue=0, **beyond)
     drawn = picture.copy()
-    drawn[outer & ~mask] = HALO
-    drawn[mask & ~inner] = colour
+    drawn[outer > within] = HALO
+    drawn[within > inner] = colour
     return drawn
 
 
@@ -69,8 +70,14 @@ def color_classes(mask: np.ndarray, colours: np.ndarray, display: np.ndarray, op
         display: uint8 (h, w) or (h, w, 3).
         opacity: of the colour, 0..1.
     """
-    picture = grey_rgb(display).astype(np.float32)
-    inside = mask > 0
-    chosen = colours[(mask[inside].astype(int) - 1) % len(colours)].astype(np.float32)
-    picture[inside] = (1 - opacity) * picture[inside] + opacity * chosen
-    return np.rint(picture).astype(np.uint8)
+    table = colours[(np.arange(256) - 1) % len(colours)].astype(np.float32)
+    alpha = np.where(mask > 0, np.float32(opacity), np.float32(0))
+    return _mix((1 - alpha) * grey(display), alpha, table, mask)
+
+
+def _mix(below: np.ndarray, alpha: np.ndarray, table: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Below + alpha * table[index], uint8 (h, w, 3); channel by channel, which takes a quarter of the time."""
+    picture = np.empty((*index.shape, 3), np.uint8)
+    for channel in range(3):
+        picture[..., channel] = np.rint(below + alpha * np.take(table[:, channel], index))
+    return picture

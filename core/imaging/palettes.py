@@ -27,10 +27,10 @@ def lookup_table(palette: str) -> np.ndarray:
     return np.rint(table * 255).astype(np.uint8)
 
 
-def colorize(values: np.ndarray, palette: str) -> np.ndarray:
-    """Colours uint8 (h, w, 3) of values (h, w): 0..1 for a sequential palette, -1..1 for a diverging one."""
+def color_index(values: np.ndarray, palette: str) -> np.ndarray:
+    """Place uint8 (h, w) in the palette's table of values (h, w): 0..1 for a sequential one, -1..1 for a diverging."""
     unit = (values + 1) / 2 if palette in DIVERGING else values
-    return lookup_table(palette)[np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)]
+    return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
 
 
 def color_stops(palette: str, n: int = 17) -> list[tuple[float, str]]:

@@ -1,13 +1,17 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 from torch.nn import functional
 
 from core.errors import InputError
 from core.imaging.cams import LayerMaps
-from core.imaging.display import DisplayOptions, difference_map, display_maps, display_pair
+from core.imaging.display import DisplayedMap, DisplayOptions, difference_map, display_maps, display_pair
 from core.imaging.overlay import color_classes, draw_contour, overlay
-from core.imaging.palettes import DIVERGING, SEQUENTIAL, color_stops, colorize, lookup_table
+from core.imaging.palettes import DIVERGING, SEQUENTIAL, color_index, color_stops, lookup_table
 from core.imaging.preprocess import Geometry
 
 GEOMETRY = Geometry((50, 70), (50, 70), (64, 96), (7, 13))
@@ -86,8 +90,39 @@ def test_overlay_blends_by_opacity():
     full = overlay(display, item, DisplayOptions(opacity=1, contour=False))
     assert np.array_equal(none, np.repeat(display[..., None], 3, 2))
     strong = item.values > 0.1
-    assert np.array_equal(full[strong], colorize(item.values, "inferno")[strong])
+    assert np.array_equal(full[strong], lookup_table("inferno")[color_index(item.values, "inferno")][strong])
     assert np.array_equal(full[item.values == 0], none[item.values == 0]), "no evidence, no colour"
+
+
+@pytest.mark.parametrize(("signed", "palette"), [(False, "viridis"), (True, "PuOr_r")])
+@pytest.mark.parametrize("shape", [(9, 11), (9, 11, 3)])
+def test_overlay_by_a_naive_blend(signed, palette, shape):
+    rng = np.random.default_rng(1)
+    display = rng.integers(0, 256, shape).astype(np.uint8)
+    values = rng.uniform(-1 if signed else 0, 1, shape[:2]).astype(np.float32)
+    values[:2] = 0.02  # where the colour fades out
+    shown = overlay(
+        display,
+        DisplayedMap(values, 1, 1, -1, ()),
+        DisplayOptions(signed=signed, palette=palette, opacity=0.6, contour=False),
+    )
+    for y, x in np.ndindex(shape[:2]):
+        below = display[y, x] if display.ndim == 2 else round(float(display[y, x] @ (0.299, 0.587, 0.114)))
+        unit = (values[y, x] + 1) / 2 if signed else values[y, x]
+        alpha = 0.6 * min(1, abs(values[y, x]) / 0.04)
+        colour = lookup_table(palette)[round(float(unit) * 255)]
+        np.testing.assert_allclose(shown[y, x], (1 - alpha) * int(below) + alpha * colour, atol=0.51)
+
+
+@given(arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))), st.booleans())
+def test_contour_by_scipy(mask, closed):
+    drawn = draw_contour(np.full((*mask.shape, 3), 99, np.uint8), mask, (1, 2, 3), closed)
+    inner = ndimage.binary_erosion(mask, border_value=int(not closed))
+    outer = ndimage.binary_dilation(mask)
+    expected = np.full((*mask.shape, 3), 99, np.uint8)
+    expected[outer & ~mask] = 0
+    expected[mask & ~inner] = (1, 2, 3)
+    np.testing.assert_array_equal(drawn, expected)
 
 
 def test_contour_is_on_the_edge_of_the_region():
