@@ -21,6 +21,7 @@ NAMES = {
     "false_negatives": "False negatives",
 }
 POINTS = ("component", "pixel")
+PLACED = (*POINTS, "box")
 _SEEN, _VIEW = "_im_click", "_im_view"
 
 
@@ -48,8 +49,9 @@ def choose(source: Source, mask: np.ndarray, class_index: int, n_classes: int) -
         st.session_state["im-region"] = "mask"
     kind = st.selectbox("Region M to explain", kinds, format_func=NAMES.get, key="im-region", persist_state="session")
     st.caption(f"{MEANING[kind][:1].upper()}{MEANING[kind][1:]}.")
-    _begin(source, mask, class_index)
-    _take_click(kind, height, width)
+    if kind in PLACED:
+        _begin(source, mask, class_index)
+        _take_click(kind, height, width)
     if kind in POINTS:
         with st.container(horizontal=True, gap="small"):
             x = st.number_input("x", 0, width - 1, key="im-x", persist_state="session")
@@ -82,7 +84,7 @@ def picture(
     """Draw the view of an image (h, w, 3), enlarged; for regions with coordinates it takes clicks or drags."""
     shown = pictures.outlined(view.crop(image), outline, spacing, view=view)
     st.session_state[_VIEW] = view
-    if kind not in (*POINTS, "box"):
+    if kind not in PLACED:
         st.image(shown, width="stretch", alt=alt)
         return
     streamlit_image_coordinates(
