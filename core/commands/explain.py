@@ -10,7 +10,6 @@ _ASKED = (
     "class_index", "region", "layers", "show", "signed", "palette", "own_scale", "zoom", "figure", "evidence",
     "frame", "axis", "slice", "volume", "window",
 )  # fmt: skip
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".nii", ".nii.gz")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,14 +58,14 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("there is no single source of images", "give either IMAGE or --batch FOLDER")
     segmenter = load_segmenter(args.model)
     if args.batch is None:
-        summary = explain_file(args, segmenter, args.image, args.out)
+        summary = explain_file(args, segmenter, args.image, args.ground_truth, args.out)
         print(json.dumps(summary, indent=2))
         return
     explain_folder(args, segmenter)
 
 
-def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, out: Path) -> dict[str, Any]:
-    """Explain one file and write its folder; returns what is printed."""
+def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, mask: Path | None, out: Path) -> dict[str, Any]:
+    """Explain one file, against its ground truth if it has one, and write its folder; returns a summary."""
     from core.imaging.cams import explain
     from core.imaging.display import DisplayOptions
     from core.imaging.export import explanation_files, write_folder
@@ -88,7 +87,7 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, out: Path
         name=path.name,
     )
     truth = None
-    if mask := truth_path(args, path):
+    if mask:
         truth = read_ground_truth(read_bytes(mask), len(segmenter.classes), **place_of(image))
         require_size(truth, image.size)
     region = parse_region(args.region, truth)
@@ -123,7 +122,7 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, out: Path
         options,
         figures=figures,
         evidence=evidence,
-        extra={**extra, "request": request(args, segmenter, path, data)},
+        extra={**extra, "request": request(args, segmenter, data, mask)},
     )
     write_folder(files, out)
     return {
@@ -158,93 +157,46 @@ def explain_folder(args: argparse.Namespace, segmenter: Any) -> None:
     """Explain every image of a folder; finished ones are left alone, images that cannot be are listed."""
     import sys
 
-    from core.errors import ChartlightError, InputError
+    from core.errors import InputError
+    from core.imaging.batch import explain_all, images_of, masks_of
     from core.imaging.batch_table import write_table
     from core.progress import terminal_bar
 
-    if not args.batch.is_dir():
-        raise InputError(f"there is no folder {args.batch}", "give a folder of images to --batch")
-    if args.out.resolve() == args.batch.resolve() or args.batch.resolve() in args.out.resolve().parents:
-        raise InputError("the output folder lies inside of the image folder", "choose another --out")
-    if args.ground_truth and not args.ground_truth.is_dir():
-        raise InputError(f"{args.ground_truth} is no folder", "give --batch a folder of masks named like the images")
-    paths = sorted(path for path in args.batch.iterdir() if path.is_file() and path.name.lower().endswith(SUFFIXES))
-    if not paths:
-        raise InputError(
-            f"the folder {args.batch} has no images", f"put files there that end in {', '.join(SUFFIXES)}"
-        )
-    done: list[str] = []
-    skipped: list[str] = []
-    failed: dict[str, str] = {}
+    images = images_of(args.batch, args.out)
+    masks = masks_of(args.ground_truth, images) if args.ground_truth else {}
     with terminal_bar("explain", "image") as progress:
-        for index, path in enumerate(paths):
-            progress(index, len(paths), "")
-            out = args.out / path.name
-            try:
-                if is_done(out, request(args, segmenter, path, read_bytes(path))):
-                    skipped.append(path.name)
-                    continue
-                explain_file(args, segmenter, path, out)
-                done.append(path.name)
-            except ChartlightError as error:
-                failed[path.name] = str(error)
-                print(f"{path.name}: {error}", file=sys.stderr)
-        progress(len(paths), len(paths), "")
-    if done or skipped:
-        write_table(args.out, [*done, *skipped], failed)
+        outcome = explain_all(
+            images,
+            args.out,
+            lambda path: request(args, segmenter, read_bytes(path), masks.get(path)),
+            lambda path, out: explain_file(args, segmenter, path, masks.get(path), out),
+            progress,
+            lambda name, message: print(f"{name}: {message}", file=sys.stderr),
+        )
+    if outcome.finished:
+        write_table(args.out, outcome.finished, outcome.failed)
     summary = {
-        "explained": len(done),
-        "already_done": len(skipped),
-        "failed": [{"image": name, "error": message} for name, message in failed.items()],
+        "explained": len(outcome.explained),
+        "already_done": len(outcome.already_done),
+        "failed": [{"image": name, "error": message} for name, message in outcome.failed.items()],
         "out": str(args.out),
     }
+    if args.ground_truth:
+        summary["without_ground_truth"] = [path.name for path in images if path not in masks]
     print(json.dumps(summary, indent=2))
-    if failed and not done and not skipped:
+    if not outcome.finished:
         raise InputError("no image could be explained", "see the messages above")
 
 
-def truth_path(args: argparse.Namespace, path: Path) -> Path | None:
-    """The ground truth of an image: the file that was given, or that of the image's name in the folder, if there is.
-
-    Raises:
-        InputError: the folder has several of that name.
-    """
-    from core.errors import InputError
-
-    if args.batch is None or args.ground_truth is None:
-        return args.ground_truth
-    found = [other for other in sorted(args.ground_truth.iterdir()) if other.is_file() and stem(other) == stem(path)]
-    if len(found) > 1:
-        raise InputError(f"{args.ground_truth} has {len(found)} masks named {stem(path)}", "keep one of them there")
-    return found[0] if found else None
-
-
-def stem(path: Path) -> str:
-    """A file's name without what says its format; also of one that ends in .nii.gz."""
-    ending = next((end for end in sorted(SUFFIXES, key=len, reverse=True) if path.name.lower().endswith(end)), "")
-    return path.name[: len(path.name) - len(ending)]
-
-
-def request(args: argparse.Namespace, segmenter: Any, path: Path, data: bytes) -> dict[str, Any]:
+def request(args: argparse.Namespace, segmenter: Any, data: bytes, mask: Path | None) -> dict[str, Any]:
     """What was asked, by content: a finished folder with the same request need not be made again."""
     import hashlib
 
-    mask = truth_path(args, path)
-    truth = hashlib.sha256(read_bytes(mask)).hexdigest() if mask else None
     asked: dict[str, Any] = {name: getattr(args, name) for name in _ASKED}
     asked["image_sha256"] = hashlib.sha256(data).hexdigest()
     asked["weights_sha256"] = segmenter.weights_sha256
-    asked["ground_truth_sha256"] = truth
+    asked["ground_truth_sha256"] = hashlib.sha256(read_bytes(mask)).hexdigest() if mask else None
     return asked
-
-
-def is_done(folder: Path, asked: dict[str, Any]) -> bool:
-    """Whether a folder holds the whole answer to this very request."""
-    try:
-        described = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return described.get("request") == asked and all((folder / name).is_file() for name in described.get("files", []))
 
 
 def read_bytes(path: Path) -> bytes:
