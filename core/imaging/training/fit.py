@@ -204,7 +204,7 @@ class _Trainer:
                 group["lr"] = learning_rate(self.step, self.steps, one.learning_rate)
             with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16 and has_bfloat16()):
                 logits = self._model(images)
-            loss = dice_ce_loss(logits.float(), target, recipe.dice_by_image)
+            loss = dice_ce_loss(logits.float(), target)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self._model.parameters(), 5.0)

@@ -52,7 +52,6 @@ class Recipe:
     rounds: tuple[Round, ...] = (Round(60), Round(15, learning_rate=7e-4, everything=True))
     imagenet: bool = False  # the encoder begins with ImageNet weights, and not with random ones
     operating_point: bool = False  # the background's logit is lowered by what is best for the validation Dice
-    dice_by_image: bool = False  # the loss takes the Dice of each image, not of the batch
     half: bool = False  # kernels are written as float16, which halves the file
     batch: int = 4
     bfloat16: bool = True  # mixed precision where the CPU has it: 1.7 times as fast
