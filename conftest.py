@@ -9,6 +9,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import pytest
 
 import core.torchvision_ops  # noqa: F401
+from pages.shared import garbage
 
 SHARED_DATA = Path(os.environ.get("CHARTLIGHT_TEST_DATA", Path(__file__).resolve().parent.parent / "shared" / "data"))
 
@@ -19,3 +20,9 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the folder shared/data is not beside the repository (CHARTLIGHT_TEST_DATA names another)")
     return SHARED_DATA
+
+
+@pytest.fixture(autouse=True)
+def _settled() -> None:
+    """As in the app, what libraries have built is not walked by every later collection: seconds in a full worker."""
+    garbage.settle()

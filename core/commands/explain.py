@@ -8,7 +8,7 @@ from typing import Any
 HELP = "explain a segmenter's decision on an image with Seg-Grad CAM and Seg-HiRes-Grad CAM"
 _ASKED = (
     "class_index", "region", "layers", "show", "signed", "palette", "own_scale", "zoom", "figure", "evidence",
-    "frame", "axis", "slice", "volume", "window",
+    "frame", "axis", "slice", "volume", "all_slices", "window",
 )  # fmt: skip
 
 
@@ -41,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frame", type=int, default=0, help="frame of a multi-frame file, from 0")
     parser.add_argument("--axis", choices=("sagittal", "coronal", "axial"), help="slice axis of a NIfTI volume")
     parser.add_argument("--slice", type=int, help="slice of a NIfTI volume, from 0 (default: the middle)")
+    parser.add_argument(
+        "--all-slices", action="store_true", help="explain a NIfTI volume: mask and maps as NIfTI on its own voxels"
+    )
     parser.add_argument("--volume", type=int, default=0, help="volume of a 4-D NIfTI file, from 0")
     parser.add_argument(
         "--window",
@@ -76,6 +79,8 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, mask: Pat
     from core.imaging.regions import parse_region
     from core.progress import terminal_bar
 
+    if args.all_slices:
+        return explain_slices(args, segmenter, path, mask, out)
     data, extra = read_bytes(path), {}
     image = read_image(
         data,
@@ -132,6 +137,43 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, mask: Pat
         "mean_probability": result.mean_probability,
         "layers": list(result.maps),
         "shown_layer": shown,
+        "files": list(files),
+    }
+
+
+def explain_slices(
+    args: argparse.Namespace, segmenter: Any, path: Path, mask: Path | None, out: Path
+) -> dict[str, Any]:
+    """Explain every slice of a volume and write its folder; returns a summary."""
+    from core.errors import InputError
+    from core.imaging.export import write_folder
+    from core.imaging.regions import parse_region
+    from core.imaging.volumes import explain_volume, volume_files
+    from core.progress import terminal_bar
+
+    alone = ("slice", "layers", "figure", "evidence", "ground_truth", "window")
+    if given := [name for name in alone if getattr(args, name) not in (None, "", "all", False)]:
+        raise InputError(f"--{given[0].replace('_', '-')} is about one slice", "leave it or --all-slices out")
+    data = read_bytes(path)
+    with terminal_bar("explain", "slice") as progress:
+        found = explain_volume(
+            segmenter,
+            data,
+            parse_region(args.region),
+            args.class_index,
+            args.show,
+            args.axis,
+            args.volume,
+            progress,
+        )
+    files = volume_files(segmenter, found, {"request": request(args, segmenter, data, mask)})
+    write_folder(files, out)
+    return {
+        "out": str(out),
+        "score": sum(one.score for one in found.slices.values()),
+        "slices": len(found.slices),
+        "axis": found.axis,
+        "shown_layer": found.layer,
         "files": list(files),
     }
 

@@ -18,10 +18,30 @@ SCHEMA_VERSION = 1
 _PACKAGES = ("torch", "segmentation-models-pytorch", "timm", "numpy", "scipy", "pillow", "pydicom", "nibabel")
 
 
+METHOD_FORMULAS = {
+    "seg_grad": "sum_k mean_u(dS/dA^k_u) A^k (Seg-Grad CAM), raw and signed",
+    "seg_hires_grad": "sum_k dS/dA^k (.) A^k (Seg-HiRes-Grad CAM), raw and signed",
+    "score": "S = sum of the class's logits over the region M, M constant",
+}
+
+
 @lru_cache
 def versions() -> dict[str, str]:
     """Versions of Chartlight, Python and the packages that make maps."""
     return package_versions(_PACKAGES)
+
+
+def segmenter_entry(segmenter: Segmenter) -> dict[str, Any]:
+    """What was explained, as a manifest states it."""
+    return {
+        "name": segmenter.name,
+        "architecture": segmenter.architecture,
+        "weights_sha256": segmenter.weights_sha256,
+        "classes": list(segmenter.classes),
+        "preprocessing": segmenter.preprocessing.to_card(),
+        "device": str(segmenter.device),
+        "notes": list(segmenter.notes),
+    }
 
 
 def manifest(
@@ -67,11 +87,7 @@ def manifest(
             }
             for name, maps in result.maps.items()
         },
-        "methods": {
-            "seg_grad": "sum_k mean_u(dS/dA^k_u) A^k (Seg-Grad CAM), raw and signed",
-            "seg_hires_grad": "sum_k dS/dA^k (.) A^k (Seg-HiRes-Grad CAM), raw and signed",
-            "score": "S = sum of the class's logits over the region M, M constant",
-        },
+        "methods": METHOD_FORMULAS,
         "image": {
             "sha256": getattr(image, "sha256", None),
             "format": getattr(image, "format", None),
@@ -80,15 +96,7 @@ def manifest(
             "chosen": dict(getattr(image, "chosen", {}) or {}),
             "notes": list(getattr(image, "notes", ())),
         },
-        "segmenter": {
-            "name": segmenter.name,
-            "architecture": segmenter.architecture,
-            "weights_sha256": segmenter.weights_sha256,
-            "classes": list(segmenter.classes),
-            "preprocessing": segmenter.preprocessing.to_card(),
-            "device": str(segmenter.device),
-            "notes": list(segmenter.notes),
-        },
+        "segmenter": segmenter_entry(segmenter),
         "grid": {
             "size": list(geometry.grid_size),
             "content_size": list(geometry.content_size),

@@ -37,6 +37,14 @@ MEANING: dict[str, str] = {
 """What M is, in words, for each kind of region."""
 
 
+class EmptyRegionError(InputError):
+    """There is nothing to explain: no pixel is in the region."""
+
+    def __init__(self, region: "Region", class_index: int, where: str = ""):
+        which = f"the region {region} of class {class_index}"
+        super().__init__(f"no pixel is in {which}{f' {where}' if where else ''}", "choose another region or class")
+
+
 @dataclass(frozen=True)
 class Region:
     """A region to explain.
@@ -145,9 +153,7 @@ def region_mask(
         else:
             chosen = (truth == class_index) & ~predicted & content
     if not chosen.any():
-        raise InputError(
-            f"no pixel is in the region {region} of class {class_index}", "choose another region or class"
-        )
+        raise EmptyRegionError(region, class_index)
     return chosen
 
 

@@ -6,12 +6,11 @@ from functools import cached_property
 import numpy as np
 import streamlit as st
 
-from core.errors import InputError
 from core.imaging.cams import CamResult, explain
 from core.imaging.display import DisplayedMap, DisplayOptions
 from core.imaging.figures import image_region
 from core.imaging.overlay import overlay
-from core.imaging.regions import Region
+from core.imaging.regions import EmptyRegionError, Region
 from core.imaging.segmenters import Segmentation, Segmenter, segment
 from core.imaging.views import view_around
 from pages.shared import audit
@@ -94,7 +93,7 @@ def segmented(source: Source, segmenter: Segmenter) -> Segmentation:
             return segment(segmenter, source.image)
         try:
             result = explain(segmenter, source.image, region, class_index)
-        except InputError:  # there is nothing of this class: the page says so once it asks for the maps
+        except EmptyRegionError:  # there is nothing of this class: the page says so once it asks for the maps
             return segment(segmenter, source.image)
         kept.put(("maps", *_key(source, segmenter, class_index, region)), result)
         return result.segmentation

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import InputError
 from core.imaging.readers import AXES, read_image
-from core.imaging.readers import nifti as reader
+from core.imaging.readers import nifti_file as reader
 
 RNG = np.random.default_rng(0)
 

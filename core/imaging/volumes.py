@@ -1,0 +1,185 @@
+"""A whole NIfTI volume explained slice by slice: mask and maps on the file's own voxels, for any viewer.
+
+The network sees slices, so each slice has a region M and a score S of its own, and a map's value in a voxel is that of
+its slice: raw and signed, interpolated from the layer's cells. Slices without a pixel in M are 0.
+"""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import nibabel
+import numpy as np
+import torch
+
+from core.errors import InputError
+from core.imaging.cams import METHODS, explain
+from core.imaging.layers import default_layer
+from core.imaging.provenance import METHOD_FORMULAS, SCHEMA_VERSION, segmenter_entry, versions
+from core.imaging.readers.image import Axis, Choices
+from core.imaging.readers.limits import sniff
+from core.imaging.readers.nifti import Volume, open_volume
+from core.imaging.regions import EmptyRegionError, Region
+from core.imaging.segmenters import Segmenter, segment
+from core.progress import Progress, silent
+from core.safety import EXPORT_NOTICE
+
+KINDS = ("mask", "image", "uncertain")
+"""Regions that every slice has one of; the others have their place in one slice."""
+
+
+@dataclass(frozen=True, eq=False)
+class SliceScore:
+    """What a slice's manifest entry says: S, the pixels of M, and the class's mean probability over M."""
+
+    score: float
+    n_pixels: int
+    mean_probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeMaps:
+    """An explained volume.
+
+    Attributes:
+        sha256: of the file.
+        volume: the volume as it was read.
+        axis: along which the slices lie.
+        layer: the layer that the maps are of.
+        region, class_index: what was asked.
+        mask: class index uint8 on the file's voxels (i, j, k).
+        maps: method -> float32 (i, j, k), raw and signed.
+        slices: slice -> its score, for those that have a pixel in M.
+    """
+
+    sha256: str
+    volume: Volume
+    axis: Axis
+    layer: str
+    region: Region
+    class_index: int
+    mask: np.ndarray
+    maps: dict[str, np.ndarray]
+    slices: dict[int, SliceScore]
+
+
+def explain_volume(
+    segmenter: Segmenter,
+    data: bytes,
+    region: Region | None = None,
+    class_index: int = 1,
+    layer: str | None = None,
+    axis: Axis | None = None,
+    number: int = 0,
+    progress: Progress = silent,
+) -> VolumeMaps:
+    """Explain every slice of a volume that has a pixel in the region.
+
+    Args:
+        segmenter: the segmenter.
+        data: the NIfTI file.
+        region: of the kinds ``KINDS``; by default the class's mask.
+        class_index: the class.
+        layer: by default the middle of the decoder.
+        axis: by default that of the segmenter's card, else the finest.
+        number: of the volume in the file.
+        progress: called before each slice.
+
+    Raises:
+        InputError: no NIfTI file, a region with a place, an unknown class or layer, or no slice has a pixel in M.
+    """
+    region = region or Region()
+    if sniff(data) not in ("NIfTI", "gzip"):
+        raise InputError("the file is no volume", "give a NIfTI file (.nii, .nii.gz)")
+    if region.kind not in KINDS:
+        raise InputError(
+            f"the region {region} has its place in one slice", f"explain a volume over {', '.join(KINDS)}"
+        )
+    volume = open_volume(data, number)
+    axis = axis or Choices(axis=segmenter.card.get("view")).axis or volume.finest_axis()
+    layer = layer or default_layer(list(segmenter.layers))
+    sha256 = hashlib.sha256(data).hexdigest()
+    masks: dict[int, np.ndarray] = {}
+    maps: dict[str, dict[int, np.ndarray]] = {method: {} for method in METHODS}
+    slices: dict[int, SliceScore] = {}
+    for index in range(volume.slices[axis]):
+        progress(index, volume.slices[axis], "")
+        image = volume.image(sha256, Choices(axis=axis, slice=index))
+        try:
+            result = explain(segmenter, image, region, class_index, [layer])
+        except EmptyRegionError:
+            masks[index] = segment(segmenter, image).mask
+            continue
+        masks[index] = result.segmentation.mask
+        slices[index] = SliceScore(result.score, result.n_pixels, result.mean_probability)
+        for method, pictures in maps.items():
+            raw = torch.from_numpy(np.ascontiguousarray(getattr(result.maps[layer], method)))
+            pictures[index] = result.geometry.layer_to_image(raw).numpy().astype(np.float32)
+    progress(volume.slices[axis], volume.slices[axis], "")
+    if not slices:
+        raise EmptyRegionError(region, class_index, "in any slice")
+    return VolumeMaps(
+        sha256,
+        volume,
+        axis,
+        layer,
+        region,
+        class_index,
+        volume.in_file_order(masks, axis),
+        {method: volume.in_file_order(pictures, axis) for method, pictures in maps.items()},
+        slices,
+    )
+
+
+def volume_files(segmenter: Segmenter, found: VolumeMaps, extra: dict[str, Any] | None = None) -> dict[str, bytes]:
+    """The files of an explained volume: ``mask.nii.gz``, a map a method, and the manifest as the last."""
+    files = {"mask.nii.gz": _nifti(found.mask, found.volume.affine)}
+    for method, values in found.maps.items():
+        files[f"{method}.nii.gz"] = _nifti(values, found.volume.affine)
+    described = describe(segmenter, found) | {"files": [*files, "manifest.json"]} | (extra or {})
+    files["manifest.json"] = (json.dumps(described, indent=2) + "\n").encode()
+    return files
+
+
+def describe(segmenter: Segmenter, found: VolumeMaps) -> dict[str, Any]:
+    """An explained volume as its manifest states it; sums and means are over the pixels of all slices."""
+    scores = found.slices.values()
+    n_pixels = sum(one.n_pixels for one in scores)
+    total: Callable[[str], float] = lambda name: sum(getattr(one, name) * one.n_pixels for one in scores)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "notice": EXPORT_NOTICE,
+        "score": sum(one.score for one in scores),
+        "n_pixels": n_pixels,
+        "mean_logit": sum(one.score for one in scores) / n_pixels,
+        "mean_probability": total("mean_probability") / n_pixels,
+        "class_index": found.class_index,
+        "class_name": segmenter.classes[found.class_index],
+        "region": found.region.describe(),
+        "methods": METHOD_FORMULAS,
+        "image": {
+            "sha256": found.sha256,
+            "format": "NIfTI",
+            "size": list(found.mask.shape),
+            "chosen": {"axis": found.axis, "volume": found.volume.number},
+            "notes": list(found.volume.notes),
+        },
+        "segmenter": segmenter_entry(segmenter),
+        "class_areas_pixels": dict(
+            zip(segmenter.classes, np.bincount(found.mask.ravel(), minlength=len(segmenter.classes)).tolist())
+        ),
+        "display": {"layer": found.layer, "note": "maps are raw and signed, interpolated to the voxels"},
+        "slices": {str(index): vars(one) for index, one in found.slices.items()},
+        "versions": versions(),
+    }
+
+
+def _nifti(values: np.ndarray, affine: np.ndarray) -> bytes:
+    """A packed NIfTI file; the same values give the same bytes."""
+    image = nibabel.Nifti1Image(values, affine)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = EXPORT_NOTICE[:79]
+    return gzip.compress(image.to_bytes(), mtime=0)

@@ -1,0 +1,181 @@
+"""Volumes: every slice explained, and its maps back on the file's own voxels, however the file's axes lie."""
+
+import gzip
+import io
+import itertools
+import json
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from core.cli import main
+from core.errors import InputError
+from core.imaging.cams import explain
+from core.imaging.readers import read_image
+from core.imaging.readers.image import Choices
+from core.imaging.readers.nifti import open_volume
+from core.imaging.regions import EmptyRegionError, Region
+from core.imaging.segmenters import load_segmenter, segment
+from core.imaging.volumes import explain_volume, volume_files
+from core.safety import NOTICE
+from tests.core.imaging.nets import save_folder, small_unet
+
+LAYER = "decoder.blocks.1"
+
+
+def affine_of(order, signs):
+    """An affine whose file axes lie along these world axes, with voxels of 1, 2 and 3 mm and a shifted origin."""
+    affine = np.eye(4)
+    affine[:3, :3] = 0
+    for axis, (world, sign) in enumerate(zip(order, signs, strict=True)):
+        affine[world, axis] = sign * (axis + 1)
+    affine[:3, 3] = (7, -5, 3)
+    return affine
+
+
+def nifti(values, affine=None):
+    return nibabel.Nifti1Image(values, np.eye(4) if affine is None else affine).to_bytes()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    card = "classes: [a, b, c]\npreprocessing: {channels: 3, resize: native}\nview: coronal\n"
+    return save_folder(tmp_path_factory.mktemp("models") / "mine", small_unet(), card=card)
+
+
+@pytest.fixture(scope="module")
+def segmenter(folder):
+    return load_segmenter(str(folder))
+
+
+@pytest.fixture(scope="module")
+def values():
+    return np.random.default_rng(0).normal(size=(6, 5, 7)).astype(np.float32)
+
+
+@pytest.mark.parametrize("order", itertools.permutations(range(3)))
+@pytest.mark.parametrize("signs", [(1, 1, 1), (-1, 1, -1), (-1, -1, -1), (1, -1, 1)])
+def test_pictures_of_slices_go_back_to_the_voxels_that_they_came_from(values, order, signs):
+    volume = open_volume(nifti(values, affine_of(order, signs)))
+    for axis, count in volume.slices.items():
+        pictures = {i: volume.image("", Choices(axis=axis, slice=i)).pixels for i in range(count)}
+        np.testing.assert_array_equal(volume.in_file_order(pictures, axis), values)
+        one = volume.in_file_order({count - 1: pictures[count - 1]}, axis)
+        assert np.count_nonzero(one) == pictures[0].size, "other slices are 0"
+        np.testing.assert_array_equal(one[one != 0], values[one != 0])
+
+
+@pytest.mark.parametrize("kind", ["image", "uncertain", "mask"])
+def test_maps_are_those_of_each_slice(segmenter, values, kind):
+    data = nifti(values, affine_of((2, 0, 1), (-1, 1, 1)))
+    volume = open_volume(data)
+    seen = [segment(segmenter, volume.image("", Choices(axis="axial", slice=i))).mask for i in range(6)]
+    counts = np.bincount(np.stack(seen).ravel(), minlength=3)
+    rare = int(np.where(counts, counts, counts.max() + 1).argmin())  # a class that not every slice has
+    found = explain_volume(segmenter, data, Region(kind), rare, LAYER, "axial")
+    pictures = {"mask": {}, "seg_grad": {}, "seg_hires_grad": {}}
+    for index in range(volume.slices["axial"]):
+        image = read_image(data, axis="axial", slice=index)
+        pictures["mask"][index] = segment(segmenter, image).mask
+        try:
+            result = explain(segmenter, image, Region(kind), rare, [LAYER])
+        except EmptyRegionError:
+            assert index not in found.slices
+            continue
+        assert found.slices[index].score == pytest.approx(result.score, rel=1e-6)
+        assert found.slices[index].n_pixels == result.n_pixels
+        for method in ("seg_grad", "seg_hires_grad"):
+            raw = getattr(result.maps[LAYER], method)
+            pictures[method][index] = _bilinear(raw, result.geometry)
+    np.testing.assert_array_equal(found.mask, volume.in_file_order(pictures["mask"], "axial"))
+    for method, maps in found.maps.items():
+        expected = volume.in_file_order(pictures[method], "axial")
+        np.testing.assert_allclose(maps, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def _bilinear(raw, geometry):
+    """A layer's cells at the image's pixels, by coordinates: half-pixel centres, the edge goes on."""
+    from scipy.ndimage import map_coordinates
+
+    (height, width), (row, column), size = geometry.grid_size, geometry.offset, geometry.image_size
+    assert geometry.content_size == size
+    y = (np.arange(size[0]) + row + 0.5) * raw.shape[0] / height - 0.5
+    x = (np.arange(size[1]) + column + 0.5) * raw.shape[1] / width - 0.5
+    return map_coordinates(raw, np.meshgrid(y, x, indexing="ij"), order=1, mode="nearest").astype(np.float32)
+
+
+def test_files_lie_on_the_volume_and_are_the_same_each_time(segmenter, values):
+    affine = affine_of((1, 2, 0), (1, -1, -1))
+    data = nifti(values, affine)
+    found = explain_volume(segmenter, data, Region("image"), 1, LAYER)
+    assert found.axis == "coronal", "the card's"
+    files = volume_files(segmenter, found)
+    assert list(files) == ["mask.nii.gz", "seg_grad.nii.gz", "seg_hires_grad.nii.gz", "manifest.json"]
+    assert files == volume_files(segmenter, explain_volume(segmenter, data, Region("image"), 1, LAYER))
+    for name, expected in (("mask", found.mask), ("seg_hires_grad", found.maps["seg_hires_grad"])):
+        read = nibabel.Nifti1Image.from_bytes(gzip.decompress(files[f"{name}.nii.gz"]))
+        np.testing.assert_allclose(read.affine, affine)
+        np.testing.assert_array_equal(np.asarray(read.dataobj), expected)
+        assert read.shape == values.shape and "Research" in str(read.header["descrip"])
+    manifest = json.loads(files["manifest.json"])
+    assert (NOTICE in manifest["notice"] and len(manifest["slices"]) == 5) or len(manifest["slices"]) > 0
+    assert manifest["n_pixels"] == values.size
+    assert manifest["score"] == pytest.approx(sum(one["score"] for one in manifest["slices"].values()))
+    assert sum(manifest["class_areas_pixels"].values()) == values.size
+
+
+def test_what_cannot_be_explained_is_one_sentence(segmenter, values, folder):
+    data = nifti(values)
+    for region in (Region("pixel", point=(1, 1)), Region("box", box=(0, 0, 2, 2))):
+        with pytest.raises(InputError, match="has its place in one slice"):
+            explain_volume(segmenter, data, region)
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(file, "PNG")
+    with pytest.raises(InputError, match="is no volume"):
+        explain_volume(segmenter, file.getvalue())
+    with pytest.raises(InputError, match="no volume 3"):
+        explain_volume(segmenter, data, number=3)
+    with pytest.raises(InputError, match="no layer 'nothing'"):
+        explain_volume(segmenter, data, Region("image"), layer="nothing")
+
+
+def test_a_volume_without_the_region_says_so(segmenter, values, monkeypatch):
+    from core.imaging import volumes
+
+    def nothing(segmenter, image, region, class_index, layers):
+        raise EmptyRegionError(region, class_index)
+
+    monkeypatch.setattr(volumes, "explain", nothing)
+    with pytest.raises(InputError, match="no pixel is in the region mask of class 1 in any slice"):
+        explain_volume(segmenter, nifti(values))
+
+
+def test_command_explains_a_volume_and_a_folder_of_them(tmp_path, folder, values, capsys):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name in ("one", "two"):
+        (scans / f"{name}.nii").write_bytes(nifti(values * (1 if name == "one" else 2)))
+    line = ["explain", str(scans / "one.nii"), "--model", str(folder), "--region", "image", "--show", LAYER]
+    line += ["--out", str(tmp_path / "out"), "--all-slices"]
+    assert main([*line, "--axis", "sagittal"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["slices"], printed["axis"]) == (6, "sagittal")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(printed["files"])
+    for more, words in (
+        (["--slice", "2"], "--slice is about one slice"),
+        (["--figure", "png"], "--figure is about one slice"),
+        (["--region", "pixel:1,1"], "has its place in one slice"),
+    ):
+        assert main([*line, *more]) == 2
+        assert words in capsys.readouterr().err
+    batch = ["explain", "--batch", str(scans), *line[2:-3], "--out", str(tmp_path / "all"), "--all-slices"]
+    for explained in (2, 0):
+        assert main(batch) == 0
+        assert json.loads(capsys.readouterr().out)["explained"] == explained
+    table = pd.read_csv(tmp_path / "all" / "summary.csv", skiprows=1).set_index("image")
+    manifest = json.loads((tmp_path / "all" / "two.nii" / "manifest.json").read_text())
+    assert table.loc["two.nii", "score"] == pytest.approx(manifest["score"])
+    assert table.loc["two.nii", "n_pixels"] == values.size
