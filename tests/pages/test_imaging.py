@@ -2,12 +2,14 @@
 
 import io
 import json
+import shlex
 import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pydicom.data
 import pytest
@@ -19,6 +21,7 @@ from scipy.special import softmax
 from scipy.stats import entropy
 from streamlit.testing.v1 import AppTest
 
+from core.cli import main
 from core.imaging import segmenters
 from core.imaging.cams import explain
 from core.imaging.display import DisplayOptions
@@ -287,6 +290,25 @@ def test_the_export_is_a_zip_with_a_manifest(open_imaging, monkeypatch):
     manifest = json.loads(archive.read("manifest.json"))
     assert manifest["image"]["sha256"].startswith(name.removeprefix("explanation-").removesuffix(".zip"))
     assert "Not a medical device" in manifest["notice"]
+
+
+def test_the_export_of_a_volume_names_the_command_for_all_its_slices(open_imaging, models, tmp_path):
+    values = np.random.default_rng(0).normal(size=(20, 24, 22)).astype(np.float32)
+    (tmp_path / "VOLUME.nii.gz").write_bytes(nibabel.Nifti1Image(values, np.eye(4)).to_bytes())
+    app = open_imaging({"source": "upload"})
+    upload(app, (tmp_path / "VOLUME.nii.gz").read_bytes(), "x.nii", "application/octet-stream")
+    app.selectbox(key="im-region").set_value("image").run()
+    app.session_state["view"] = "Export"
+    app.run()
+    sound(app)
+    line = next(code.value for code in app.code if "--all-slices" in code.value)
+    line = line.replace("VOLUME", str(tmp_path / "VOLUME")).replace("DIR", str(tmp_path / "out"))
+    assert main([str(models / "first") if word == "first" else word for word in shlex.split(line)[3:]]) == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["image"]["chosen"]["axis"] == "axial" and len(manifest["slices"]) == 22
+    app.selectbox(key="im-region").set_value("pixel").run()
+    sound(app)
+    assert not any("--all-slices" in code.value for code in app.code), "a pixel has its place in one slice"
 
 
 def test_two_images_that_differ_by_one_pixel_never_share_a_result():

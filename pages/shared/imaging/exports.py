@@ -1,12 +1,24 @@
 """Tab Export: figure, raw maps, mask, overlays and manifest as one zip."""
 
+import shlex
+
 import streamlit as st
 
 from core.imaging.export import explanation_files, zip_files
 from core.imaging.figures import draw_figure
+from core.imaging.volumes import KINDS
 from pages.shared import downloads
 from pages.shared.imaging import evidence, options
 from pages.shared.imaging.case import Case
+
+
+def volume_command(case: Case, layer: str) -> str:
+    """The command that explains every slice of the case's volume as this one is explained."""
+    chosen = case.source.image.chosen
+    line = ["python", "-m", "core", "explain", "VOLUME.nii.gz", "--all-slices", "--model", case.segmenter.name]
+    line += ["--class", str(case.class_index), "--region", str(case.region), "--show", layer]
+    line += ["--axis", str(chosen["axis"]), "--volume", str(chosen["volume"]), "--out", "DIR"]
+    return shlex.join(line)
 
 
 def show(case: Case) -> None:
@@ -48,6 +60,9 @@ def show(case: Case) -> None:
         "both overlays, the figure, and a manifest: hashes of image and weights, layer, region, each display step, "
         "versions, and the evidence measured so far. Nothing of the file's name or header is in it."
     )
+    if case.source.image.available.slices and case.region.kind in KINDS:
+        st.caption("All slices of this volume, mask and maps as NIfTI on its own voxels, by the command line:")
+        st.code(volume_command(case, name), language="bash", wrap_lines=True)
     st.image(
         draw_figure(case.segmenter, case.source.image, case.result, name, chosen, "png", dpi=150),
         alt="The figure as it is exported",
