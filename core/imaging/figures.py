@@ -129,8 +129,11 @@ def _scale_bar(axis: Any, width: int, spacing: tuple[float, float] | None) -> No
     power = 10 ** np.floor(np.log10(target))
     length = power * max(factor for factor in (1, 2, 5) if factor * power <= target)
     ends = [width * 0.05, width * 0.05 + length / spacing[1]]
-    axis.plot(ends, [0.95, 0.95], color="white", linewidth=2, transform=_blend(axis))
-    axis.text(width * 0.05, 0.92, f"{length:g} mm", color="white", fontsize=6, transform=_blend(axis), va="bottom")
+    place = {"color": "white", "transform": _blend(axis)}
+    (line,) = axis.plot(ends, [0.95, 0.95], linewidth=2, **place)
+    line.set_path_effects([withStroke(linewidth=3, foreground="black")])
+    text = axis.text(width * 0.05, 0.92, f"{length:g} mm", fontsize=6, va="bottom", **place)
+    text.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
 
 
 def _blend(axis: Any) -> Any:

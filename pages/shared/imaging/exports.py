@@ -25,6 +25,7 @@ def show(case: Case) -> None:
     """Draw the tab."""
     name = options.layer(case)
     chosen = options.display_so_far(case)
+    st.space(4)
     found = evidence.measured(case, name)  # now: the zip is made outside of the session
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         formats = st.segmented_control(
