@@ -10,6 +10,10 @@ _ASKED = (
     "class_index", "region", "layers", "show", "signed", "palette", "own_scale", "zoom", "figure", "evidence",
     "frame", "axis", "slice", "volume", "all_slices", "window",
 )  # fmt: skip
+_OF_ONE_SLICE: dict[str, Any] = {
+    "slice": None, "layers": "all", "figure": "", "evidence": False, "ground_truth": None, "window": None,
+    "signed": False, "palette": "", "own_scale": False, "zoom": 1.0,
+}  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -151,8 +155,7 @@ def explain_slices(
     from core.imaging.volumes import explain_volume, volume_files
     from core.progress import terminal_bar
 
-    alone = ("slice", "layers", "figure", "evidence", "ground_truth", "window")
-    if given := [name for name in alone if getattr(args, name) not in (None, "", "all", False)]:
+    if given := [name for name, usual in _OF_ONE_SLICE.items() if getattr(args, name) != usual]:
         raise InputError(f"--{given[0].replace('_', '-')} is about one slice", "leave it or --all-slices out")
     data = read_bytes(path)
     with terminal_bar("explain", "slice") as progress:

@@ -102,8 +102,9 @@ def explain_volume(
     axis = axis or Choices(axis=segmenter.card.get("view")).axis or volume.finest_axis()
     layer = layer or default_layer(list(segmenter.layers))
     sha256 = hashlib.sha256(data).hexdigest()
-    masks: dict[int, np.ndarray] = {}
-    maps: dict[str, dict[int, np.ndarray]] = {method: {} for method in METHODS}
+    shape = volume.values.shape[:3]
+    mask = np.zeros(shape, np.uint8)
+    maps = {method: np.zeros(shape, np.float32) for method in METHODS}
     slices: dict[int, SliceScore] = {}
     for index in range(volume.slices[axis]):
         progress(index, volume.slices[axis], "")
@@ -111,13 +112,13 @@ def explain_volume(
         try:
             result = explain(segmenter, image, region, class_index, [layer])
         except EmptyRegionError:
-            masks[index] = segment(segmenter, image).mask
+            volume.place(mask, axis, index, segment(segmenter, image).mask)
             continue
-        masks[index] = result.segmentation.mask
+        volume.place(mask, axis, index, result.segmentation.mask)
         slices[index] = SliceScore(result.score, result.n_pixels, result.mean_probability)
-        for method, pictures in maps.items():
+        for method, values in maps.items():
             raw = torch.from_numpy(np.ascontiguousarray(getattr(result.maps[layer], method)))
-            pictures[index] = result.geometry.layer_to_image(raw).numpy().astype(np.float32)
+            volume.place(values, axis, index, result.geometry.layer_to_image(raw).numpy())
     progress(volume.slices[axis], volume.slices[axis], "")
     if not slices:
         raise EmptyRegionError(region, class_index, "in any slice")
@@ -128,8 +129,8 @@ def explain_volume(
         layer,
         region,
         class_index,
-        volume.in_file_order(masks, axis),
-        {method: volume.in_file_order(pictures, axis) for method, pictures in maps.items()},
+        volume.in_file_order(mask),
+        {method: volume.in_file_order(values) for method, values in maps.items()},
         slices,
     )
 

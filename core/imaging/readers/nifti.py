@@ -6,7 +6,6 @@ axial: anterior to posterior, patient's right to left (the radiological conventi
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import nibabel
@@ -86,20 +85,14 @@ class Volume:
         thickness = self.zooms or tuple(1 / side for side in self.values.shape[:3])
         return max(reversed(AXES), key=lambda axis: round(thickness[AXES.index(axis)], 4))
 
-    def in_file_order(self, pictures: Mapping[int, np.ndarray], axis: Axis) -> np.ndarray:
-        """Pictures (rows, columns) of slices, as :meth:`image` has them, on the file's own voxels (i, j, k).
+    def place(self, turned: np.ndarray, axis: Axis, index: int, picture: np.ndarray) -> None:
+        """Write a picture (rows, columns) of a slice, as :meth:`image` has it, into an array on the turned voxels."""
+        np.moveaxis(turned, AXES.index(axis), 0)[index] = picture[::-1, ::-1].T
 
-        Args:
-            pictures: slice -> picture; slices that are not named are 0.
-            axis: along which the slices lie.
-        """
-        first = next(iter(pictures.values()))
-        turned = np.zeros(self.values.shape[:3], first.dtype)
-        where = AXES.index(axis)
-        for index, picture in pictures.items():
-            np.moveaxis(turned, where, 0)[index] = picture[::-1, ::-1].T
+    def in_file_order(self, turned: np.ndarray) -> np.ndarray:
+        """An array on the turned voxels (right, anterior, superior) on the file's own (i, j, k)."""
         back = ornt_transform(np.array([[0, 1], [1, 1], [2, 1]]), self.orientation)
-        return np.ascontiguousarray(apply_orientation(turned, back))
+        return apply_orientation(turned, back)
 
 
 def open_volume(data: bytes, number: int = 0) -> Volume:

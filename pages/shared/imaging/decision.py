@@ -48,12 +48,15 @@ def legend(case: Case, what: str) -> None:
         pictures.colour_bar(color_stops(PALETTE), "0", "1", NAMES[what].lower(), width=480)
         return
     names, areas = case.segmenter.classes, case.result.segmentation.areas(len(case.segmenter.classes))
+    there = [index for index, area in enumerate(areas) if area and index]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tight-classes"):
-        for index in [index for index, area in enumerate(areas) if area and index][:MOST_NAMED]:
+        for index in there[:MOST_NAMED]:
             with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content"):
                 patch = np.tile(CLASS_COLOURS[(index - 1) % len(CLASS_COLOURS)], (12, 12, 1))
                 st.image(patch, width=12, alt=f"The colour of {names[index]}")
                 st.markdown(f":small[{plain(names[index])}]", width="content")
+        if len(there) > MOST_NAMED:
+            st.markdown(f":small[:gray[and {len(there) - MOST_NAMED} more]]", width="content")
 
 
 def picture(case: Case, what: str, chosen: DisplayOptions) -> np.ndarray:

@@ -56,14 +56,21 @@ def values():
     return np.random.default_rng(0).normal(size=(6, 5, 7)).astype(np.float32)
 
 
+def on_file(volume, axis, pictures):
+    turned = np.zeros(volume.values.shape, next(iter(pictures.values())).dtype)
+    for index, picture in pictures.items():
+        volume.place(turned, axis, index, picture)
+    return volume.in_file_order(turned)
+
+
 @pytest.mark.parametrize("order", itertools.permutations(range(3)))
 @pytest.mark.parametrize("signs", [(1, 1, 1), (-1, 1, -1), (-1, -1, -1), (1, -1, 1)])
 def test_pictures_of_slices_go_back_to_the_voxels_that_they_came_from(values, order, signs):
     volume = open_volume(nifti(values, affine_of(order, signs)))
     for axis, count in volume.slices.items():
         pictures = {i: volume.image("", Choices(axis=axis, slice=i)).pixels for i in range(count)}
-        np.testing.assert_array_equal(volume.in_file_order(pictures, axis), values)
-        one = volume.in_file_order({count - 1: pictures[count - 1]}, axis)
+        np.testing.assert_array_equal(on_file(volume, axis, pictures), values)
+        one = on_file(volume, axis, {count - 1: pictures[count - 1]})
         assert np.count_nonzero(one) == pictures[0].size, "other slices are 0"
         np.testing.assert_array_equal(one[one != 0], values[one != 0])
 
@@ -90,9 +97,9 @@ def test_maps_are_those_of_each_slice(segmenter, values, kind):
         for method in ("seg_grad", "seg_hires_grad"):
             raw = getattr(result.maps[LAYER], method)
             pictures[method][index] = _bilinear(raw, result.geometry)
-    np.testing.assert_array_equal(found.mask, volume.in_file_order(pictures["mask"], "axial"))
+    np.testing.assert_array_equal(found.mask, on_file(volume, "axial", pictures["mask"]))
     for method, maps in found.maps.items():
-        expected = volume.in_file_order(pictures[method], "axial")
+        expected = on_file(volume, "axial", pictures[method])
         np.testing.assert_allclose(maps, expected, atol=1e-5 * np.abs(expected).max())
 
 
@@ -167,6 +174,7 @@ def test_command_explains_a_volume_and_a_folder_of_them(tmp_path, folder, values
     for more, words in (
         (["--slice", "2"], "--slice is about one slice"),
         (["--figure", "png"], "--figure is about one slice"),
+        (["--own-scale"], "--own-scale is about one slice"),
         (["--region", "pixel:1,1"], "has its place in one slice"),
     ):
         assert main([*line, *more]) == 2
