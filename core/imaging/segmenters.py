@@ -33,6 +33,7 @@ from core.imaging.architectures import (
     strip_activation,
     unwrap_checkpoint,
 )
+from core.imaging.cards import class_colours, class_names
 from core.imaging.folding import fold_batch_norms
 from core.imaging.local_gradients import localize_gradients
 from core.imaging.preprocess import Geometry, Preprocessing
@@ -53,6 +54,7 @@ class Segmenter:
         card: the content of card.yaml.
         weights_sha256: hash of the weights file.
         classes: class names by index; a one-channel network has two (1 = its logit, 0 = minus its logit).
+        colours: uint8 (classes, 3), in which masks are drawn: the card's, or ours.
         layers: module path -> (channels, stride) of the layers that maps can be taken from.
         preprocessing: how an image becomes the network's input.
         piecewise_linear: all after the encoder's features is piecewise linear, so that shares of S are exact.
@@ -65,6 +67,7 @@ class Segmenter:
     card: Mapping[str, Any]
     weights_sha256: str
     classes: tuple[str, ...]
+    colours: np.ndarray
     layers: Mapping[str, tuple[int, int]]
     preprocessing: Preprocessing
     piecewise_linear: bool = False
@@ -196,7 +199,8 @@ def wrap_model(
     """Make a segmenter of a network in memory. The network is used as it is: evaluation mode is required.
 
     Raises:
-        InputError: it is in training mode, gives no map per class, or the class names are too few or too many.
+        InputError: it is in training mode, gives no map per class, the class names are too few or too many, or a
+            colour of the card is none.
     """
     if model.training:
         raise InputError("the network is in training mode", "call model.eval() first")
@@ -229,6 +233,7 @@ def wrap_model(
         card=dict(card or {}),
         weights_sha256=weights_sha256,
         classes=names,
+        colours=class_colours(card or {}, n_classes),
         layers=plan.layers,
         preprocessing=preprocessing,
         piecewise_linear=is_piecewise_linear(model),
@@ -294,7 +299,7 @@ def load_segmenter(name_or_folder: str | Path, device: str | None = None) -> Seg
         model,
         folder.name,
         in_channels=in_channels,
-        classes=_class_names(card),
+        classes=class_names(card),
         preprocessing=Preprocessing.from_card(card.get("preprocessing"), channels=in_channels),
         card=card,
         weights_sha256=file_sha256(path),
@@ -323,16 +328,6 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise InputError(f"config.json of {folder.name} is not an object", "save the folder again")
     return config
-
-
-def _class_names(card: Mapping[str, Any]) -> list[str] | None:
-    """Class names of a card: a list of names or of mappings with ``name``, or a mapping of index to name."""
-    classes = card.get("classes")
-    if isinstance(classes, Mapping):
-        classes = [classes[key] for key in sorted(classes, key=int)]
-    if not isinstance(classes, list):
-        return None
-    return [str(item.get("name", "")) if isinstance(item, Mapping) else str(item) for item in classes]
 
 
 def _weights_path(folder: Path) -> Path:

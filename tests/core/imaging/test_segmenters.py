@@ -8,6 +8,7 @@ import torch
 from core.errors import InputError, MissingError
 from core.imaging import segmenters
 from core.imaging.cams import explain
+from core.imaging.cards import class_colours
 from core.imaging.regions import Region
 from core.imaging.segmenters import list_segmenters, load_segmenter, segment, wrap_model
 from core.settings import Settings
@@ -115,6 +116,20 @@ def test_class_names_in_several_forms(tmp_path):
     for index, block in enumerate(("[a, b, c]", "{0: a, 1: b, 2: c}", "[{name: a}, {name: b}, {name: c}]")):
         folder = save_folder(tmp_path / str(index), small_unet(), card=f"classes: {block}\n")
         assert load_segmenter(folder).classes == ("a", "b", "c")
+
+
+def test_classes_have_the_card_s_colours_or_ours(tmp_path):
+    card = 'classes: [{name: a}, {name: b, colour: "#F0E442"}, {name: c, color: navy}]\n'
+    found = load_segmenter(save_folder(tmp_path / "own", small_unet(), card=card)).colours
+    assert found.dtype == np.uint8 and found.tolist() == [[0, 0, 0], [0xF0, 0xE4, 0x42], [0, 0, 128]]
+    ours = load_segmenter(save_folder(tmp_path / "ours", small_unet(), card="classes: [a, b, c]\n")).colours
+    assert len({tuple(colour) for colour in ours.tolist()}) == 3
+    many = class_colours({}, 9)
+    assert many.shape == (9, 3) and many[1].tolist() == many[6].tolist() != many[2].tolist()
+    with pytest.raises(InputError, match=r"a colour that is none .*write it as"):
+        load_segmenter(
+            save_folder(tmp_path / "bad", small_unet(), card="classes: [a, {name: b, colour: blurple}, c]\n")
+        )
 
 
 def test_segmentation_in_tiles_covers_the_image():
