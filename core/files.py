@@ -1,5 +1,7 @@
-"""Tables as files: under the safety notice, and without a cell that a spreadsheet would run."""
+"""Files: whole or not there; tables under the safety notice, without a cell that a spreadsheet would run."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.safety import EXPORT_NOTICE
@@ -28,3 +30,14 @@ def inert_cell(cell: object) -> object:
     except ValueError:
         return f"'{cell}"
     return cell
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, then rename, so that no half-written file stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

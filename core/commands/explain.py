@@ -84,7 +84,7 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, mask: Pat
     from core.progress import terminal_bar
 
     if args.all_slices:
-        return explain_slices(args, segmenter, path, mask, out)
+        return explain_slices(args, segmenter, path, out)
     data, extra = read_bytes(path), {}
     image = read_image(
         data,
@@ -145,9 +145,7 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, mask: Pat
     }
 
 
-def explain_slices(
-    args: argparse.Namespace, segmenter: Any, path: Path, mask: Path | None, out: Path
-) -> dict[str, Any]:
+def explain_slices(args: argparse.Namespace, segmenter: Any, path: Path, out: Path) -> dict[str, Any]:
     """Explain every slice of a volume and write its folder; returns a summary."""
     from core.errors import InputError
     from core.imaging.export import write_folder
@@ -169,11 +167,11 @@ def explain_slices(
             args.volume,
             progress,
         )
-    files = volume_files(segmenter, found, {"request": request(args, segmenter, data, mask)})
+    files = volume_files(segmenter, found, {"request": request(args, segmenter, data, None)})
     write_folder(files, out)
     return {
         "out": str(out),
-        "score": sum(one.score for one in found.slices.values()),
+        "score": found.score,
         "slices": len(found.slices),
         "axis": found.axis,
         "shown_layer": found.layer,

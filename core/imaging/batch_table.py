@@ -1,16 +1,14 @@
 """One table of a folder of explanations, read out of their manifests: a row an image."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pandas as pd
 
 from core.errors import InputError
-from core.files import csv_text
+from core.files import csv_text, write_atomic
 
 FILE = "summary.csv"
 _WHAT = ("class_index", "class_name", "n_pixels", "score", "mean_logit", "mean_probability")
@@ -49,14 +47,9 @@ def write_table(out: Path, explained: Sequence[str], failed: Mapping[str, str]) 
     ]
     rows += [{"image": name, "error": message} for name, message in failed.items()]
     table = pd.DataFrame(rows).sort_values("image", kind="stable")
-    temporary = out / f".{uuid4().hex}.part"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(csv_text(table), encoding="utf-8")
-        os.replace(temporary, out / FILE)
+        write_atomic(out / FILE, csv_text(table).encode())
     except OSError as error:
         raise InputError(
             f"the table {out / FILE} cannot be written ({error.strerror})", "choose another output folder"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

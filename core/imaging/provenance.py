@@ -10,6 +10,7 @@ from typing import Any
 from core.imaging.agreement import agreement
 from core.imaging.cams import METHODS, CamResult
 from core.imaging.display import DisplayedMap, DisplayOptions
+from core.imaging.regions import Region
 from core.imaging.segmenters import Segmenter
 from core.safety import EXPORT_NOTICE
 from core.versions import versions as package_versions
@@ -31,16 +32,32 @@ def versions() -> dict[str, str]:
     return package_versions(_PACKAGES)
 
 
-def segmenter_entry(segmenter: Segmenter) -> dict[str, Any]:
-    """What was explained, as a manifest states it."""
+def shared_entries(
+    segmenter: Segmenter, region: Region, class_index: int, score: float, n_pixels: int, mean_probability: float
+) -> dict[str, Any]:
+    """What the manifest of an image's explanation and that of a volume's both state."""
     return {
-        "name": segmenter.name,
-        "architecture": segmenter.architecture,
-        "weights_sha256": segmenter.weights_sha256,
-        "classes": list(segmenter.classes),
-        "preprocessing": segmenter.preprocessing.to_card(),
-        "device": str(segmenter.device),
-        "notes": list(segmenter.notes),
+        "schema_version": SCHEMA_VERSION,
+        "notice": EXPORT_NOTICE,
+        "score": score,
+        "n_pixels": n_pixels,
+        "mean_logit": score / n_pixels,
+        "mean_probability": mean_probability,
+        "class_index": class_index,
+        "class_name": segmenter.classes[class_index],
+        "region": region.describe(),
+        "methods": METHOD_FORMULAS,
+        "segmenter": {
+            "name": segmenter.name,
+            "architecture": segmenter.architecture,
+            "weights_sha256": segmenter.weights_sha256,
+            "classes": list(segmenter.classes),
+            "preprocessing": segmenter.preprocessing.to_card(),
+            "device": str(segmenter.device),
+            "notes": list(segmenter.notes),
+        },
+        "versions": versions(),
+        "platform": sys.platform,
     }
 
 
@@ -67,16 +84,10 @@ def manifest(
     geometry = result.geometry
     height, width = geometry.image_size
     areas = result.segmentation.areas(len(segmenter.classes))
-    described: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "notice": EXPORT_NOTICE,
-        "score": result.score,
-        "n_pixels": result.n_pixels,
-        "mean_logit": result.mean_logit,
-        "mean_probability": result.mean_probability,
-        "class_index": result.class_index,
-        "class_name": segmenter.classes[result.class_index],
-        "region": result.region.describe(),
+    described = shared_entries(
+        segmenter, result.region, result.class_index, result.score, result.n_pixels, result.mean_probability
+    )
+    described |= {
         "layers": {
             name: {
                 "size": list(maps.seg_hires_grad.shape),
@@ -87,7 +98,6 @@ def manifest(
             }
             for name, maps in result.maps.items()
         },
-        "methods": METHOD_FORMULAS,
         "image": {
             "sha256": getattr(image, "sha256", None),
             "format": getattr(image, "format", None),
@@ -96,7 +106,6 @@ def manifest(
             "chosen": dict(getattr(image, "chosen", {}) or {}),
             "notes": list(getattr(image, "notes", ())),
         },
-        "segmenter": segmenter_entry(segmenter),
         "grid": {
             "size": list(geometry.grid_size),
             "content_size": list(geometry.content_size),
@@ -106,8 +115,6 @@ def manifest(
         "class_areas_pixels": dict(zip(segmenter.classes, areas, strict=True)),
         "display": {"layer": shown_layer, **options.describe()},
         "notes": list(result.notes),
-        "versions": versions(),
-        "platform": sys.platform,
     }
     if result.shares is not None:
         described["shares_of_score"] = {

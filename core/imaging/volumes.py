@@ -7,7 +7,6 @@ its slice: raw and signed, interpolated from the layer's cells. Slices without a
 import gzip
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ import torch
 from core.errors import InputError
 from core.imaging.cams import METHODS, explain
 from core.imaging.layers import default_layer
-from core.imaging.provenance import METHOD_FORMULAS, SCHEMA_VERSION, segmenter_entry, versions
+from core.imaging.provenance import shared_entries
 from core.imaging.readers.image import Axis, Choices
 from core.imaging.readers.limits import sniff
 from core.imaging.readers.nifti import Volume, open_volume
@@ -31,7 +30,7 @@ KINDS = ("mask", "image", "uncertain")
 """Regions that every slice has one of; the others have their place in one slice."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class SliceScore:
     """What a slice's manifest entry says: S, the pixels of M, and the class's mean probability over M."""
 
@@ -64,6 +63,16 @@ class VolumeMaps:
     mask: np.ndarray
     maps: dict[str, np.ndarray]
     slices: dict[int, SliceScore]
+
+    @property
+    def score(self) -> float:
+        """The sum of S over the slices."""
+        return sum(one.score for one in self.slices.values())
+
+    @property
+    def n_pixels(self) -> int:
+        """The pixels of M in all slices."""
+        return sum(one.n_pixels for one in self.slices.values())
 
 
 def explain_volume(
@@ -147,20 +156,9 @@ def volume_files(segmenter: Segmenter, found: VolumeMaps, extra: dict[str, Any] 
 
 def describe(segmenter: Segmenter, found: VolumeMaps) -> dict[str, Any]:
     """An explained volume as its manifest states it; sums and means are over the pixels of all slices."""
-    scores = found.slices.values()
-    n_pixels = sum(one.n_pixels for one in scores)
-    total: Callable[[str], float] = lambda name: sum(getattr(one, name) * one.n_pixels for one in scores)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "notice": EXPORT_NOTICE,
-        "score": sum(one.score for one in scores),
-        "n_pixels": n_pixels,
-        "mean_logit": sum(one.score for one in scores) / n_pixels,
-        "mean_probability": total("mean_probability") / n_pixels,
-        "class_index": found.class_index,
-        "class_name": segmenter.classes[found.class_index],
-        "region": found.region.describe(),
-        "methods": METHOD_FORMULAS,
+    probability = sum(one.mean_probability * one.n_pixels for one in found.slices.values()) / found.n_pixels
+    entries = shared_entries(segmenter, found.region, found.class_index, found.score, found.n_pixels, probability)
+    return entries | {
         "image": {
             "sha256": found.sha256,
             "format": "NIfTI",
@@ -168,13 +166,11 @@ def describe(segmenter: Segmenter, found: VolumeMaps) -> dict[str, Any]:
             "chosen": {"axis": found.axis, "volume": found.volume.number},
             "notes": list(found.volume.notes),
         },
-        "segmenter": segmenter_entry(segmenter),
         "class_areas_pixels": dict(
             zip(segmenter.classes, np.bincount(found.mask.ravel(), minlength=len(segmenter.classes)).tolist())
         ),
         "display": {"layer": found.layer, "note": "maps are raw and signed, interpolated to the voxels"},
         "slices": {str(index): vars(one) for index, one in found.slices.items()},
-        "versions": versions(),
     }
 
 

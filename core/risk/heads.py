@@ -7,7 +7,6 @@ A head is MaxAbsScaler + L2 logistic regression + calibrator (Hegselmann et al. 
 import hashlib
 import io
 import json
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import InputError, MissingError
+from core.files import write_atomic
 from core.risk.calibration import Calibrator
 from core.risk.identity import FeatureIdentity, require_same
 from core.risk.subtasks import SUBTASK_BY_KEY, SubTask
@@ -145,17 +145,6 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
             np.lib.format.write_array(part, np.asarray(array), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), part.getvalue(), zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, then rename, so that no half-written file stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

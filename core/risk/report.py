@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from core.ehr.tasks import GROUPS, TASK_BY_ID
+from core.files import write_atomic
 from core.risk.fewshot import ALL
-from core.risk.heads import write_atomic
 from core.risk.model_names import model_key, model_name
 from core.risk.published import CHEXPERT_NOTE, LEAK_NOTE, VERSIONS, published
 from core.risk.run_record import PATIENTS_NOTES, is_synthetic, record_rows

@@ -14,11 +14,11 @@ from typing import Any
 
 from core.ehr.tasks import task_name
 from core.errors import InputError
+from core.files import write_atomic
 from core.hashing import file_sha256
 from core.risk.cohort import SPLITS, TaskLabels
 from core.risk.featuresets import FeatureSet
 from core.risk.fewshot import ALL
-from core.risk.heads import write_atomic
 from core.risk.model_names import HEAD_NAMES, model_key, model_name
 from core.safety import EXPORT_NOTICE
 from core.versions import versions

@@ -19,12 +19,12 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from core.errors import ChartlightError, InputError
+from core.files import write_atomic
 from core.progress import Progress, silent
 from core.risk.cohort import Problem, TaskLabels, load_task_labels, unique_times
 from core.risk.counts import CountOptions, count_features
 from core.risk.featuresets import FeatureSet
 from core.risk.fewshot import ALL, Shots, make_shots, read_shots_file, shots_from_json, shots_to_json
-from core.risk.heads import write_atomic
 from core.risk.model_names import features_name, model_key, model_name
 from core.risk.results import differences_table, groups_table, predictions_table, result_rows, results_table
 from core.risk.run_record import describe_run, read_record, write_record
