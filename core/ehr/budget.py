@@ -2,15 +2,13 @@
 
 ``truncate`` is the paper's: the tokenizer cuts off the end. ``fair`` gives every section a share (max-min fair: small
 sections whole, large ones alike), keeps the first lines of each, which are the newest, and says how many were cut.
-Encoders are not known here: they come in as a function from text to token offsets (``Encoder.token_offsets``).
+Encoders are not known here: they come in as a function from text to token offsets (``Tokenizer.offsets``).
 """
 
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 
@@ -122,21 +120,6 @@ def count_tokens(record: Record, offsets: Offsets) -> TokenCount:
     return TokenCount(record, np.array([end for _, end in offsets(record.text)], dtype=np.int64))
 
 
-def offsets_from_count(count: Callable[[str], int]) -> Offsets:
-    """Approximate offsets for an encoder that can only count: words are counted one by one and split evenly."""
-
-    def offsets(text: str) -> list[tuple[int, int]]:
-        found: list[tuple[int, int]] = []
-        for word in re.finditer(r"\s*\S+", text):
-            start, end = word.span()
-            n = max(count(word[0]), 1)
-            edges = [start + (end - start) * k // n for k in range(n + 1)]
-            found += pairwise(edges)
-        return found
-
-    return offsets
-
-
 @dataclass(frozen=True)
 class Packed:
     """A record cut to a limit.
@@ -154,11 +137,6 @@ class Packed:
     limit: int
     packing: str
     sections: tuple[SectionTokens, ...]
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing was cut."""
-        return not any(section.lost for section in self.sections)
 
 
 def pack(record: Record, limit: int, offsets: Offsets, packing: str = "truncate") -> Packed:

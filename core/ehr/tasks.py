@@ -95,11 +95,6 @@ class Task:
         return f"{INSTRUCTION_PREFIXES[strategy]} {self.query}"
 
     @property
-    def group_name(self) -> str:
-        """Display name of the task's group."""
-        return GROUPS[self.group]
-
-    @property
     def horizon_text(self) -> str:
         """The horizon in words ("30 days", "until discharge")."""
         if isinstance(self.horizon, str):
@@ -207,11 +202,6 @@ def task_name(task_id: str) -> str:
     return TASK_BY_ID[task_id].name if task_id in TASK_BY_ID else task_id
 
 
-def tasks_of(group: str) -> list[Task]:
-    """The tasks of one group, in the paper's order."""
-    return [task for task in TASKS if task.group == group]
-
-
 def binary_labels(task: Task, values: Sequence[bool | int] | np.ndarray) -> np.ndarray:
     """Label values as 0/1 targets: int8 ``(n,)``, or ``(n, 14)`` in the order of CHEXPERT_LABELS for chexpert.
 
@@ -247,13 +237,3 @@ def decode_findings(values: Sequence[int] | np.ndarray) -> np.ndarray:
             f"give values from 0 to {(1 << n_bits) - 1} (8192 = No Finding)",
         )
     return ((array[:, None] >> np.arange(n_bits - 1, -1, -1)) & 1).astype(np.int8)
-
-
-def encode_findings(matrix: np.ndarray) -> np.ndarray:
-    """The inverse of :func:`decode_findings`: ``(n, 14)`` of 0/1 to int64 ``(n,)``."""
-    return np.asarray(matrix, dtype=np.int64) @ (1 << np.arange(len(CHEXPERT_LABELS) - 1, -1, -1, dtype=np.int64))
-
-
-def findings_of(value: int) -> list[str]:
-    """Names of the findings in one chexpert integer."""
-    return [name for name, bit in zip(CHEXPERT_LABELS, decode_findings([value])[0]) if bit]

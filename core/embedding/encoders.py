@@ -116,10 +116,6 @@ class Encoder:
         """Number of tokens of a text, special tokens left out."""
         return self.tokenizer.count(text)
 
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
-        """Character range ``[start, end)`` of each token of a text, special tokens left out."""
-        return self.tokenizer.offsets(text)
-
     def model_tokens(self, piece: Piece) -> int:
         """Number of tokens that the model computes for a piece, special tokens included."""
         return self.tokenizer.count(piece.prefix + piece.text) + self.tokenizer.special_tokens

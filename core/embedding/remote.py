@@ -103,10 +103,6 @@ class RemoteEncoder:
         """An estimate, four characters a token: the server's tokenizer is not known here."""
         return -(-len(text) // 4)
 
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
-        """Character ranges of four characters each, as ``count_tokens`` estimates."""
-        return [(start, min(start + 4, len(text))) for start in range(0, len(text), 4)]
-
     def model_tokens(self, piece: Piece) -> int:
         """An estimate, as ``count_tokens``."""
         return self.count_tokens(piece.prefix + piece.text)

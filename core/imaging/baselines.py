@@ -5,8 +5,6 @@ shadow, and noisy linear imputation (ROAD, Rong et al. 2022) solves for pixels t
 No choice is neutral, so curves name theirs.
 """
 
-from typing import Literal
-
 import numpy as np
 import torch
 from scipy import sparse
@@ -15,7 +13,6 @@ from scipy.sparse.linalg import cg
 
 from core.errors import InputError
 
-Baseline = Literal["zero", "mean", "blur", "noisy_linear"]
 BASELINES: dict[str, str] = {
     "mean": "the image's mean",
     "zero": "zero after normalisation",

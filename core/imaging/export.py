@@ -26,8 +26,6 @@ from core.imaging.provenance import manifest
 from core.imaging.segmenters import Segmenter
 from core.safety import EXPORT_NOTICE
 
-FILES = ("maps.npz", "mask.png", "overlay_seg_grad.png", "overlay_seg_hires_grad.png", "manifest.json")
-
 
 def explanation_files(
     segmenter: Segmenter,

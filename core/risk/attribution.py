@@ -6,7 +6,7 @@ disease. The noise floor says what change the model makes for nothing: the same 
 visits' bullets in another order, which carries the same facts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -164,8 +164,3 @@ def neutral_rewrites(record: Record, copies: int = NOISE_COPIES) -> list[str]:
         copy[low:high] = [lines[low + i] for i in rng.permutation(high - low)]
         out.append("\n".join(copy))
     return list(dict.fromkeys(text for text in out if text != record.text))
-
-
-def rank_effects(effects: Sequence[SectionEffect]) -> list[SectionEffect]:
-    """Largest absolute leave-one-out change first."""
-    return sorted(effects, key=lambda effect: -abs(effect.without))

@@ -164,12 +164,6 @@ def _knots(raw: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate([np.quantile(raw, np.linspace(0, 1, N_KNOTS - len(even))), even]))
 
 
-def identity_calibrator(bound: float = 30.0) -> Calibrator:
-    """The map ``expit``: the head's own probability, uncalibrated."""
-    knots = np.linspace(-bound, bound, 2401)
-    return Calibrator("none", knots, expit(knots), expit(knots), expit(knots))
-
-
 def prior_shift(probability: np.ndarray, trained_prevalence: float, prevalence: float) -> np.ndarray:
     """Move probabilities of a model trained at one prevalence to another (Saerens et al. 2002, known priors).
 

@@ -1,17 +1,13 @@
 """Record text shown on a page renders as text and as nothing else."""
 
 import re
-from datetime import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from core.ehr.escape import display_line, display_markdown, escape_markdown, plain_text
-from core.ehr.markdown import SerializationOptions, serialize
-from core.ehr.vocabulary import Vocabulary
-from tests.core.ehr.charts import person
+from core.ehr.escape import escape_markdown, plain_text
 
 PARSER = MarkdownIt("gfm-like", {"html": True, "linkify": False})  # raw HTML on: the hardest reader
 HOSTILE = [
@@ -63,42 +59,6 @@ def test_any_text_stays_one_paragraph_of_text(text):
     escaped = escape_markdown(text)
     assert "\n" not in escaped
     assert set(tokens_of("x" + escaped)) <= {"text", "text_special", "paragraph_open", "paragraph_close", "inline"}
-
-
-def test_a_record_keeps_its_own_structure_and_nothing_else():
-    vocabulary = Vocabulary({f"SNOMED/{i}": text for i, text in enumerate(HOSTILE)})
-    time = datetime(2000, 1, 1)
-    events = person(
-        {"time": time, "code": "Visit/IP", "visit_id": 1, "end": time},
-        *({"time": time, "code": code, "text_value": HOSTILE[i]} for i, code in enumerate(vocabulary.descriptions)),
-    )
-    for profile in ("paper", "corrected"):
-        for strategy in ("markdown", "recent_codes"):
-            record = serialize(events, datetime(2000, 1, 5), vocabulary, SerializationOptions(profile, strategy))
-            kinds = set(tokens_of(display_markdown(record)))
-            assert not kinds & {
-                "image",
-                "link_open",
-                "html_inline",
-                "html_block",
-                "code_inline",
-                "fence",
-                "hr",
-                "table_open",
-            }
-            assert not kinds & {"em_open", "strong_open", "s_open", "blockquote_open", "ordered_list_open"}
-    text = display_markdown(serialize(events, datetime(2000, 1, 5), vocabulary))
-    assert text.startswith("# Electronic Healthcare Record\n\nCurrent time\\: 2024\\-01\\-01\n")
-    assert "\n## Patient Demographics\n\n- Patient age\\: 49\n" in text
-
-
-def test_lines_keep_their_own_marks():
-    assert display_line("### Inpatient Visit on [2023-12-29](2023-12-29) (2 days)") == (
-        "### Inpatient Visit on 2023\\-12\\-29 \\(2 days\\)"
-    )
-    assert display_line("- # not a heading") == "- \\# not a heading"
-    assert display_line("####### seven") == "\\#\\#\\#\\#\\#\\#\\# seven"
-    assert display_line("") == ""
 
 
 def test_plain_text_keeps_lines_and_loses_control_characters():

@@ -106,7 +106,7 @@ def test_the_record_is_cut_at_the_maximum_of_tokens():
 
 
 def test_token_offsets_are_ranges_of_the_text(encoder):
-    offsets = encoder.token_offsets(RECORD)
+    offsets = encoder.tokenizer.offsets(RECORD)
     assert len(offsets) == encoder.count_tokens(RECORD)
     assert RECORD[slice(*offsets[1])] == "Electronic"
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
 from core.errors import InputError
-from core.risk.calibration import fit_calibrator, fit_platt, identity_calibrator, prior_shift
+from core.risk.calibration import fit_calibrator, fit_platt, prior_shift
 from core.risk.metrics import calibration_slope_intercept
 
 
@@ -83,12 +83,6 @@ def test_prior_shift_closed_form_keeps_ranks_and_reaches_the_target_prevalence()
     rng = np.random.default_rng(0)
     x = np.r_[rng.normal(0, 1, 18000), rng.normal(2, 1, 2000)]  # true posterior at 0.5: expit(2 x - 2)
     assert prior_shift(expit(2 * x - 2), 0.5, 0.1).mean() == pytest.approx(0.1, abs=0.005)
-
-
-def test_identity_calibrator_is_expit():
-    raw = np.linspace(-20, 20, 999)
-    assert np.abs(identity_calibrator()(raw) - expit(raw)).max() < 1e-5
-    assert logit(identity_calibrator()(2.0)) == pytest.approx(2.0, abs=1e-3)
 
 
 def test_bad_input_is_named():
