@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from core.ehr.aggregated_concepts import CONCEPTS
+from core.ehr.units import to_concept_unit
 from core.ehr.vocabulary import Vocabulary, vocabulary_of
 
 INPATIENT_CODES = ("Visit/IP", "Visit/ERIP")
@@ -64,7 +66,9 @@ class LabDefinition:
         added: LOINC codes below the roots, for vocabularies that lack the hierarchy.
         units: unit as :func:`unit_key` writes it -> factor to the unit of the thresholds.
         assumed_unit: how a value without unit is read.
-        any_unit: read a value in an unknown unit as it stands (EHRSHOT does so for counts and sodium).
+        concept: aggregated concept by which a unit is read that ``units`` does not list, as the record reads it.
+        scale: factor from that concept's unit to the unit of the thresholds.
+        any_unit: read a value in a unit that nothing knows as it stands (EHRSHOT does so for counts and sodium).
         grade: value in the unit of the thresholds -> severity 0 to 3.
     """
 
@@ -73,7 +77,19 @@ class LabDefinition:
     units: dict[str, float]
     assumed_unit: dict[str, str]
     grade: Callable[[float], int]
+    concept: str
+    scale: float = 1.0
     any_unit: bool = False
+
+    def to_threshold_unit(self, value: float, unit: str | None, code: str) -> float | None:
+        """A value in the unit of the thresholds; None where its unit is unknown or measures something else."""
+        key = unit_key(unit) if unit else self.assumed_unit.get(code, self.assumed_unit[""])
+        if key in self.units:
+            return value * self.units[key]
+        read = to_concept_unit(value, unit or "", next(one for one in CONCEPTS if one.name == self.concept))
+        if read is not None:
+            return read * self.scale
+        return value if self.any_unit else None
 
 
 def unit_key(unit: str) -> str:
@@ -123,6 +139,7 @@ LABS: dict[str, LabDefinition] = {
         units=_COUNTS,
         assumed_unit={"": "10^3/ul"},
         grade=_grade_low(150, 100, 50, inclusive=False),
+        concept="Platelets",
         any_unit=True,
     ),
     "lab_hyperkalemia": LabDefinition(
@@ -132,6 +149,7 @@ LABS: dict[str, LabDefinition] = {
         units=_MOLAR | {"mg/dl": 10 / 39.1},
         assumed_unit={"": "mmol/l"},
         grade=_grade_high(5.5, 6, 7),
+        concept="Potassium",
     ),
     "lab_hypoglycemia": LabDefinition(
         roots=("SNOMED/33747003", "LOINC/LP416145-3", "LOINC/14749-6"),
@@ -139,6 +157,8 @@ LABS: dict[str, LabDefinition] = {
         units=_MOLAR | {"mg/dl": 1 / 18},
         assumed_unit={"": "mg/dl", "LOINC/14749-6": "mmol/l"},
         grade=_grade_low(3.9, 3.5, 3, inclusive=True),
+        concept="Glucose",
+        scale=1 / 18,
     ),
     "lab_hyponatremia": LabDefinition(
         roots=("LOINC/LG11363-5", "LOINC/2951-2", "LOINC/2947-0"),
@@ -146,6 +166,7 @@ LABS: dict[str, LabDefinition] = {
         units=_MOLAR,
         assumed_unit={"": "mmol/l"},
         grade=_grade_low(135, 130, 125, inclusive=True),
+        concept="Sodium",
         any_unit=True,
     ),
     "lab_anemia": LabDefinition(
@@ -154,6 +175,8 @@ LABS: dict[str, LabDefinition] = {
         units={"g/dl": 10.0, "g/l": 1.0, "mg/dl": 0.01},
         assumed_unit={"": "g/dl"},
         grade=_grade_low(120, 110, 70, inclusive=False),
+        concept="Hemoglobin",
+        scale=10.0,
     ),
 }
 """Thresholds in 10^3/uL (platelets), mmol/L (potassium, glucose, sodium) and g/L (hemoglobin)."""

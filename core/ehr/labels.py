@@ -28,7 +28,6 @@ from core.ehr.label_codes import (
     diagnosis_codes,
     intensive_care_codes,
     lab_codes,
-    unit_key,
 )
 from core.ehr.meds_layout import write_labels
 from core.ehr.store import Dataset
@@ -315,13 +314,8 @@ def _severity(
             return None
     if number is None or not math.isfinite(number):
         return None
-    key = unit_key(unit) if unit else definition.assumed_unit.get(code, definition.assumed_unit[""])
-    factor = definition.units.get(key)
-    if factor is None:
-        if not definition.any_unit:
-            return None
-        factor = 1.0
-    return definition.grade(number * factor)
+    value = definition.to_threshold_unit(number, unit, code)
+    return None if value is None else definition.grade(value)
 
 
 def _with_columns(events: pl.LazyFrame) -> pl.LazyFrame:

@@ -47,6 +47,10 @@ CODE_SECTIONS: dict[str, str] = {
 HEADER = "header"
 """Section of the lines that no ablation removes: the title and the current time."""
 
+SERIALIZER = 1
+"""Rules that records are written by. Raise it when the same events, vocabulary and options give another text than
+before: features made by older rules are then not continued."""
+
 
 @dataclass(frozen=True)
 class SerializationOptions:

@@ -120,6 +120,7 @@ _COUNTS = {  # the word before "/uL" and the like
     "1": 1,
     "cells": 1,
     "cell": 1,
+    "1000": 1e3,
     "k": 1e3,
     "thou": 1e3,
     "thous": 1e3,
@@ -154,7 +155,7 @@ _VOLUMES = {
     "dl": "deciliter",
     "l": "liter",
 }
-_POWER = re.compile(r"^[x*]?10(?:\*\*|[*^e])?(\d{1,2})$")
+_POWER = re.compile(r"^[x*]?10(?:\*\*|[*^e])?([1-9]\d?)$")
 _CONCENTRATION = re.compile(
     r"^(kg|g|gm|mg|ug|mcg|ng|pg|mol|mmol|umol|mcmol|micromol|nmol|pmol|mmole|meq|ueq|eq)/(\w+)$"
 )

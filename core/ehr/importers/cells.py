@@ -13,7 +13,9 @@ NO_TIME = "start is missing or not a date"
 BAD_TIME = "start lies outside 1850 to 2300"
 NO_CODE = "code is missing"
 
-_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M")
+_FORMATS = tuple(f"%Y-%m-%d{between}{clock}" for clock in ("%H:%M:%S", "%H:%M:%S%.f", "%H:%M") for between in " T")
+_ZONE = r"(:\d\d(?:\.\d+)?)\s*(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)$"
+"""A zone after a clock time, as ISO, BigQuery (`` UTC``) and PostgreSQL (``+00``) write it."""
 
 
 def parse_times(column: pl.Series) -> pl.Series:
@@ -25,11 +27,7 @@ def parse_times(column: pl.Series) -> pl.Series:
     parsed = column.str.to_datetime(_FORMATS[0], time_unit="us", strict=False, exact=True)
     if parsed.null_count() == column.null_count():
         return parsed
-    text = (
-        column.str.strip_chars()
-        .str.replace(r"(Z|[+-]\d\d:?\d\d)$", "")
-        .str.replace(r"^(\d{4}-\d\d-\d\d)$", "$1 00:00:00")
-    )
+    text = column.str.strip_chars().str.replace(_ZONE, "$1").str.replace(r"^(\d{4}-\d\d-\d\d)$", "$1 00:00:00")
     text = text.str.replace(r"^(\d{4})(\d\d)(\d\d)$", "$1-$2-$3 00:00:00").str.replace(r"^(\d)", "$1")
     for form in _FORMATS:
         parsed = parsed.zip_with(

@@ -97,7 +97,7 @@ def _import(
     names = ("person", "death", *(table.name for table in EVENT_TABLES))
     total = sum(file.size for name in names for file in tables.get(name, []))
     meter = _Meter(total, progress)
-    persons, demographics, read = person_events(tables["person"], concepts, rejected)
+    persons, demographics, read = person_events(tables["person"], concepts, rejected, repaired)
     kept = persons.len()
     with EventWriter(folder, total // _BYTES_PER_ROW, grouped=False) as writer:
         writer.add(demographics)

@@ -1,12 +1,14 @@
 """Rows of OMOP tables to events."""
 
 from collections import Counter
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
 
 from core.ehr.importers.cells import BAD_TIME, NO_SUBJECT, parse_integers, parse_times, typed_events
 from core.ehr.importers.omop_tables import BIRTH_CODE, BUILT_IN_CONCEPTS, EventTable
+from core.ehr.index import EARLIEST, LATEST
 from core.ehr.tables import TableFile
 from core.errors import InputError
 
@@ -15,6 +17,13 @@ UNKNOWN_CONCEPT = "concept id is not in CONCEPT"
 NO_PERSON = "person is not in PERSON"
 TWICE = "person appears twice in PERSON"
 SAME_DETAIL = "visit detail says the same as its visit"
+DATE_ONLY = "no time of day: the event counts from 23:59 of its day, for it may have happened until then"
+BAD_CLOCK = "time of day is unreadable (the date alone was used)"
+BAD_BIRTH = "day of birth does not exist (1 January of the year was used)"
+
+_DAY_END = timedelta(hours=23, minutes=59)
+"""Where a day stands that has no clock time, as in the STARR data behind EHRSHOT (FEMR's ``move_to_day_end``): at its
+beginning a record would tell of the afternoon in the morning. Midnight is what OMOP tables write for no time."""
 
 
 class ConceptMap:
@@ -48,7 +57,7 @@ class ConceptMap:
 
 
 def person_events(
-    files: list[TableFile], concepts: ConceptMap, rejected: Counter[str]
+    files: list[TableFile], concepts: ConceptMap, rejected: Counter[str], repaired: Counter[str]
 ) -> tuple[pl.Series, pl.DataFrame, int]:
     """Ids of the persons kept, their birth, race, sex and ethnicity as events, and the rows read."""
     optional = (
@@ -59,19 +68,9 @@ def person_events(
     if not batches:
         raise InputError("the PERSON table has no rows", "give the PERSON table of the data")
     table = pl.concat(batches, how="vertical_relaxed")
-    parts = [parse_integers(table[f"{part}_of_birth"]) for part in ("year", "month", "day")]
-    by_parts = pl.DataFrame(parts).select(
-        pl.datetime(
-            pl.col("year_of_birth").cast(pl.Int32),
-            pl.col("month_of_birth").fill_null(1).cast(pl.Int32),
-            pl.col("day_of_birth").fill_null(1).cast(pl.Int32),
-            time_unit="us",
-        )
-    )
-    birth = parse_times(table["birth_datetime"])
     frame = table.select(
         person=parse_integers(table["person_id"]),
-        birth=birth.zip_with(birth.is_not_null(), by_parts.to_series()),
+        birth=_birth(table, repaired),
         Race=concepts.codes(parse_integers(table["race_concept_id"])),
         Gender=concepts.codes(parse_integers(table["gender_concept_id"])),
         Ethnicity=concepts.codes(parse_integers(table["ethnicity_concept_id"])),
@@ -94,6 +93,22 @@ def person_events(
         .select("code", subject_id="person", start="birth", table=pl.lit("person"))
     )
     return frame["person"], typed_events(events, Counter(), Counter()), table.height
+
+
+def _birth(table: pl.DataFrame, repaired: Counter[str]) -> pl.Series:
+    """Time of birth, else year, month and day of it; a month or day that is missing or impossible is the first."""
+    parts = table.select(
+        *(parse_integers(table[f"{part}_of_birth"]).fill_null(1).alias(part) for part in ("month", "day")),
+        year=parse_integers(table["year_of_birth"]),
+    )
+    date = pl.format("{}-{}-{}", "year", "month", "day").str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+    exact, new_year = (frame.select(date).to_series() for frame in (parts, parts.with_columns(month=1, day=1)))
+    birth = parse_times(table["birth_datetime"])
+    impossible = birth.is_null() & exact.is_null() & new_year.is_not_null()
+    if impossible.any():
+        repaired[BAD_BIRTH] += int(impossible.sum())
+    exact = exact.zip_with(exact.is_not_null(), new_year)
+    return birth.zip_with(birth.is_not_null(), exact)
 
 
 def table_events(
@@ -122,18 +137,16 @@ def table_events(
     chosen = standard.zip_with(standard.is_not_null(), source.set(source == 0, None))
     code = concepts.codes(standard)
     code = code.zip_with(code.is_not_null(), concepts.codes(source))
-    start, end = _first_time(batch, table.starts), _first_time(batch, table.ends)
-    same_day = (end < start) & (end.dt.date() == start.dt.date())  # an end given as a date only
-    end = end.zip_with(~same_day.fill_null(False), start)
+    end = pl.col("end")
     frame = batch.select(
         subject_id=parse_integers(batch["person_id"]),
-        start=start,
-        end=end,
+        start=_first_time(batch, table.starts, repaired),
+        end=_first_time(batch, table.ends, repaired),
         code=code,
         value=_values(table, batch, concepts),
         visit_id=_visit_ids(table, batch),
         table=pl.lit(table.name),
-    )
+    ).with_columns(end=pl.when(_has_no_clock(end)).then(end + _DAY_END).otherwise(end))
     if table.units:
         unit = pl.when(pl.col("value").is_not_null()).then(_units(batch, concepts))
         frame = frame.with_columns(unit.alias("unit"))
@@ -144,7 +157,13 @@ def table_events(
     ]
     if visits is not None:
         reasons.append((SAME_DETAIL, _same_as_visit(batch, concept, visits)))
-    return typed_events(_drop(frame, reasons, rejected), rejected, repaired)
+    frame = _drop(frame, reasons, rejected)
+    if not table.name.startswith("visit_"):  # a visit is there from the beginning of its day
+        frame = _at_day_end(frame, repaired)
+    start = pl.col("start")
+    earlier_that_day = (end < start) & (end.dt.date() == start.dt.date())  # one of them has no clock time
+    frame = frame.with_columns(end=pl.when(earlier_that_day).then(start).otherwise(end))
+    return typed_events(frame, rejected, repaired)
 
 
 def death_events(
@@ -153,13 +172,13 @@ def death_events(
     """Deaths, with the cause's name as their text; arguments as for :func:`table_events`."""
     frame = batch.select(
         subject_id=parse_integers(batch["person_id"]),
-        start=_first_time(batch, ("death_datetime", "death_date")),
+        start=_first_time(batch, ("death_datetime", "death_date"), repaired),
         code=pl.lit("MEDS_DEATH"),
         text_value=concepts.names(parse_integers(batch["cause_concept_id"])),
         table=pl.lit("death"),
     )
     known = ~frame["subject_id"].is_in(persons.implode()) & frame["subject_id"].is_not_null()
-    return typed_events(_drop(frame, [(NO_PERSON, known)], rejected), rejected, repaired)
+    return typed_events(_at_day_end(_drop(frame, [(NO_PERSON, known)], rejected), repaired), rejected, repaired)
 
 
 def _drop(frame: pl.DataFrame, reasons: list[tuple[str, pl.Series]], rejected: Counter[str]) -> pl.DataFrame:
@@ -173,12 +192,29 @@ def _drop(frame: pl.DataFrame, reasons: list[tuple[str, pl.Series]], rejected: C
     return frame if good.all() else frame.filter(good)
 
 
-def _first_time(batch: pl.DataFrame, columns: tuple[str, ...]) -> pl.Series:
-    times = pl.repeat(None, batch.height, dtype=pl.Datetime("us"), eager=True)
-    for column in columns:
-        if times.null_count():
-            times = times.zip_with(times.is_not_null(), parse_times(batch[column]))
-    return times
+def _first_time(batch: pl.DataFrame, columns: tuple[str, ...], repaired: Counter[str]) -> pl.Series:
+    """Times from the datetime column, else from the date column; nulls where ``columns`` is empty."""
+    if not columns:
+        return pl.repeat(None, batch.height, dtype=pl.Datetime("us"), eager=True)
+    clock, day = (batch[column] for column in columns)
+    times, days = parse_times(clock), parse_times(day)
+    unread = times.is_null() & days.is_not_null() & (clock.cast(pl.String).str.strip_chars() != "").fill_null(False)
+    if unread.any():
+        repaired[BAD_CLOCK] += int(unread.sum())
+    return times.zip_with(times.is_not_null(), days)
+
+
+def _has_no_clock(times: pl.Expr) -> pl.Expr:
+    return times.dt.truncate("1d") == times
+
+
+def _at_day_end(frame: pl.DataFrame, repaired: Counter[str]) -> pl.DataFrame:
+    """Move starts without a clock time to the end of their day, and count them."""
+    start = pl.col("start")
+    dated = frame.select(_has_no_clock(start) & start.is_between(EARLIEST, LATEST, closed="left")).to_series()
+    if dated.any():
+        repaired[DATE_ONLY] += int(dated.sum())
+    return frame.with_columns(start=pl.when(_has_no_clock(start)).then(start + _DAY_END).otherwise(start))
 
 
 def _values(table: EventTable, batch: pl.DataFrame, concepts: ConceptMap) -> pl.Series:

@@ -304,7 +304,19 @@ def lab(value: float | None, unit: str | None, code: str, text: str | None = Non
         ("lab_thrombocytopenia", "LOINC/777-3", 99, "10^9/L", 2),
         ("lab_thrombocytopenia", "LOINC/777-3", 49000, "/uL", 3),
         ("lab_thrombocytopenia", "LOINC/777-3", 120, "some unit", 1),
+        *(
+            ("lab_thrombocytopenia", "LOINC/777-3", 30000, unit, 3)
+            for unit in ("cells/uL", "{cells}/uL", "#/uL", "/cumm")
+        ),
+        ("lab_thrombocytopenia", "LOINC/777-3", 30, "1000/uL", 3),
+        ("lab_thrombocytopenia", "LOINC/777-3", 120, "G/L", 1),
         ("lab_hyperkalemia", "LOINC/2823-3", 5.5, "mmol/L", 0),
+        ("lab_hyperkalemia", "LOINC/2823-3", 6.5, "mmole/L", 2),
+        ("lab_hypoglycemia", "LOINC/2345-7", 50, "mg%", 3),
+        ("lab_hyponatremia", "LOINC/2951-2", 124000, "umol/L", 3),
+        ("lab_anemia", "LOINC/718-7", 6.1, "gm/dL", 3),
+        ("lab_anemia", "LOINC/718-7", 6.1, "g%", 3),
+        ("lab_anemia", "LOINC/718-7", 7.0, "mmol/L", 1),  # 11.3 g/dL
         ("lab_hyperkalemia", "LOINC/2823-3", 5.6, "mEq/L", 1),
         ("lab_hyperkalemia", "LOINC/6298-4", 6.1, "mmol/L (See scan for detail)", 2),
         ("lab_hyperkalemia", "LOINC/2823-3", 7.1, "mmol/L", 3),

@@ -48,6 +48,8 @@ def test_the_concepts_own_unit_changes_nothing(concept):
         ("Leukocytes", "cells/mm3", 7000.0, 7.0),
         ("Leukocytes", "G/L", 7.0, 7.0),
         ("Platelets", "k/cumm", 200.0, 200.0),
+        ("Platelets", "1000/uL", 200.0, 200.0),
+        ("Platelets", "10*3/uL", 200.0, 200.0),
         ("Platelets", "10*3/uL", 200.0, 200.0),
         ("Platelets", "g/dL", 200.0, None),
         ("Sodium", "mEq/L", 140.0, 140.0),

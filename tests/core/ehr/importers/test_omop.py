@@ -1,6 +1,6 @@
 import shutil
 import zipfile
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from core.ehr.importers import omop, omop_rows
 from core.ehr.importers.cells import BAD_TIME
 from core.ehr.importers.ehrshot import import_ehrshot
 from core.ehr.importers.omop import import_omop
+from core.ehr.markdown import serialize
 from core.ehr.store import open_dataset
 from core.errors import InputError
 
@@ -68,8 +69,10 @@ def test_the_sample_equals_the_ehrshot_shaped_form_of_the_same_people(shared_dat
     assert ours.synthetic
     assert report.rows_read == report.rows_kept + sum(report.rejected.values())
     differing = 0
+    timeless = ~pl.col("table").is_in(["person", "visit_occurrence", "visit_detail"])  # the sample has dates alone
+    day_end = pl.when(timeless).then(pl.col("time") + timedelta(hours=23, minutes=59)).otherwise("time").alias("time")
     for subject in other.index.subject_ids:
-        expected = other.events(subject)
+        expected = other.events(subject).with_columns(day_end).sort("time", nulls_last=False, maintain_order=True)
         events = ours.events(subject).filter(pl.col("table").is_in(["death", "device_exposure"]).not_())
         columns = ["time", "code", "visit_id", "table"]
         assert events.select(columns).equals(expected.select(columns))
@@ -110,14 +113,46 @@ def test_values_units_visits_and_deaths(source, tmp_path):
     care = events.filter(pl.col("code") == "Visit/OMOP4822460").row(0, named=True)
     assert (care["visit_id"], care["end"], care["table"]) == (-101, datetime(2010, 1, 5, 12), "visit_detail")
     death = events.filter(pl.col("code") == "MEDS_DEATH").row(0, named=True)
-    assert (death["time"], death["text_value"]) == (datetime(2012, 1, 1), "Pneumonia, unspecified")
+    assert (death["time"], death["text_value"]) == (datetime(2012, 1, 1, 23, 59), "Pneumonia, unspecified")
 
 
-def test_an_end_given_as_a_date_does_not_stand_before_its_start(source, tmp_path):
+def test_what_has_a_date_alone_counts_from_the_end_of_its_day(source, tmp_path):
+    """A record of the morning must not tell of a diagnosis, a death or a discharge that may come in the afternoon."""
     report = import_omop(source, tmp_path / "ds")
-    visit = open_dataset(tmp_path / "ds").events(2).filter(pl.col("code") == "Visit/OP").row(0, named=True)
-    assert visit["end"] == visit["time"]
-    assert report.repaired == {}
+    dataset = open_dataset(tmp_path / "ds")
+    visit = dataset.events(2).filter(pl.col("code") == "Visit/OP").row(0, named=True)
+    assert (visit["time"], visit["end"]) == (datetime(2011, 1, 1, 10), datetime(2011, 1, 1, 23, 59))
+    diagnoses = dataset.events(1).filter(pl.col("table") == "condition_occurrence")
+    assert diagnoses["time"].unique().to_list() == [datetime(2010, 1, 2, 23, 59)]
+    assert report.repaired == {omop_rows.DATE_ONLY: 3}
+    morning = serialize(dataset.events(1), datetime(2010, 1, 2, 12), dataset.vocabulary).text
+    assert "Pneumonia" not in morning
+    assert "Pneumonia" in serialize(dataset.events(1), datetime(2010, 1, 2, 23, 59), dataset.vocabulary).text
+
+
+@pytest.mark.parametrize("clock", ["2010-01-02 00:00:00", "", "2010-01-02"])
+def test_midnight_is_no_clock_time(tmp_path, clock):
+    table = TABLES["CONDITION_OCCURRENCE"].replace("500,2010-01-02,,10", f"500,2010-01-02,{clock},10")
+    import_omop(write_folder(tmp_path / "cdm", CONDITION_OCCURRENCE=table), tmp_path / "ds")
+    found = open_dataset(tmp_path / "ds").events(1).filter(pl.col("code") == "SNOMED/233604007")
+    assert found["time"].to_list() == [datetime(2010, 1, 2, 23, 59)]
+
+
+def test_a_clock_time_that_cannot_be_read_is_counted(tmp_path):
+    table = TABLES["MEASUREMENT"].replace("2010-01-02 06:00:00", "02JAN2010:06:00").replace("07:00:00", "07:00:00 UTC")
+    report = import_omop(write_folder(tmp_path / "cdm", MEASUREMENT=table), tmp_path / "ds")
+    assert report.repaired[omop_rows.BAD_CLOCK] == 1
+    labs = open_dataset(tmp_path / "ds").events(1).filter(pl.col("table") == "measurement")
+    assert sorted(time.hour for time in labs["time"]) == [7, 8, 9, 23]
+
+
+@pytest.mark.parametrize(("month", "day"), [(2, 30), (0, 0), (13, 1), ("", 31)])
+def test_an_impossible_day_of_birth_leaves_the_year(tmp_path, month, day):
+    table = TABLES["PERSON"].replace("1960,2,3", f"1960,{month},{day}")
+    report = import_omop(write_folder(tmp_path / "cdm", PERSON=table), tmp_path / "ds")
+    born = datetime(1960, 1, 31) if month == "" else datetime(1960, 1, 1)
+    assert open_dataset(tmp_path / "ds").events(1)["time"][0] == born
+    assert report.repaired.get(omop_rows.BAD_BIRTH, 0) == (month != "")
 
 
 def test_rejected_rows_are_counted_by_reason(source, tmp_path):
