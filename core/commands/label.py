@@ -33,6 +33,9 @@ def run(args: argparse.Namespace) -> None:
             f"{dataset.name} has labels for {have[0]} already", "name other tasks or move its folder away"
         )
     wanted = named or [task.id for task in TASKS if task.id not in dataset.tasks()]
+    if not wanted:
+        print("all tasks have labels already")
+        return
     admissions = (*INPATIENT_CODES, "Visit/ER") if args.emergency else INPATIENT_CODES
     with terminal_bar("Labels", unit="task") as progress:
         computed = compute_labels(dataset, wanted, admissions=admissions, progress=progress)
@@ -50,5 +53,7 @@ def run(args: argparse.Namespace) -> None:
     for task, labels in computed.labels.items():
         positive = int((labels["value"].cast(int) > 0).sum())
         print(f"{task}: {labels.height} labels, {positive} positive")
+        if task in computed.notes:
+            print(f"  {computed.notes[task]}")
     for task, reason in computed.missing.items():
         print(f"{task}: no labels: {reason}")

@@ -4,6 +4,7 @@ import argparse
 import re
 from datetime import datetime, timedelta
 
+from core.ehr.lookback import LOOKBACKS
 from core.errors import InputError
 
 HELP = "print one subject's record at a time, as the language model reads it"
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strategy", default="markdown", choices=("markdown", "recent_codes"))
     parser.add_argument("--drop", default="", metavar="SECTION,...", help="sections to leave out")
     parser.add_argument("--keep", metavar="SECTION,...", help="sections to keep alone")
-    parser.add_argument("--lookback", metavar="SPAN", help="only events this far back, like 90d, 12h or 2y")
+    parser.add_argument("--lookback", metavar="SPAN", help="only events this far back, like 90d, 12h, 1mo or 2y")
     parser.add_argument("--values", type=int, default=3, metavar="N", help="values per aggregated concept (default 3)")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="cut the text to N tokens of the encoder")
     parser.add_argument("--encoder", metavar="NAME", help="whose tokens are counted (default: CHARTLIGHT_ENCODER)")
@@ -84,11 +85,16 @@ def parse_time(text: str) -> datetime:
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "y": timedelta(days=365)}
 
 
-def parse_span(text: str) -> timedelta:
-    """Read a span like 12h, 90d, 6w or 2y (of 365 days)."""
-    match = re.fullmatch(r"(\d{1,5})([hdwy])", text.strip().lower())
+def parse_span(text: str) -> timedelta | None:
+    """Read a span like 12h, 90d, 6w or 2y (of 365 days), or a window of the paper (1mo; full, which is None)."""
+    name = text.strip().lower()
+    if name in LOOKBACKS:
+        return LOOKBACKS[name]
+    match = re.fullmatch(r"(\d{1,5})([hdwy])", name)
     if match is None:
-        raise InputError(f"{text!r} is no span of time", "write it like 12h, 90d, 6w or 2y")
+        raise InputError(
+            f"{text!r} is no span of time", f"write it like 12h, 90d, 6w or 2y, or {', '.join(LOOKBACKS)}"
+        )
     return int(match[1]) * _UNITS[match[2]]
 
 

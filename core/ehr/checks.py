@@ -256,7 +256,8 @@ def _label_findings(dataset: Dataset) -> Iterator[CheckFinding]:
             (figures["strangers"], "warning", "labels belong to subjects without events"),
             (figures["before"], "warning", "labels stand before birth or the first event"),
             (figures["after"], "note", "labels stand after the subject's last event"),
-            (conflicts, "error", "subjects and times have two different labels"),
+            # by the tasks' definitions, of a test repeated within a minute or two stays begun on one day
+            (conflicts, "warning", "subjects and times have two different labels, which the benchmark leaves out"),
         ):
             if n:
                 yield CheckFinding(level, "label", f"{task}: {n:,} {text}")  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ The source table decides where it is known, else the code's vocabulary; what nei
 
 import polars as pl
 
+from core.ehr.column_names import omop_table
 from core.ehr.visits import is_visit
 
 DOMAINS: dict[str, str] = {
@@ -23,15 +24,11 @@ DOMAINS: dict[str, str] = {
 _BY_TABLE = {
     "visit_occurrence": "visits",
     "visit_detail": "visits",
-    "visit": "visits",
     "condition_occurrence": "conditions",
     "condition_era": "conditions",
-    "condition": "conditions",
     "drug_exposure": "medications",
     "drug_era": "medications",
-    "drug": "medications",
     "procedure_occurrence": "procedures",
-    "procedure": "procedures",
     "device_exposure": "procedures",
     "measurement": "labs",
     "lab": "labs",
@@ -87,7 +84,7 @@ def with_domain(events: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("immunizations"))
         .otherwise(
             pl.coalesce(
-                pl.col("table").str.to_lowercase().replace_strict(_BY_TABLE, default=None, return_dtype=pl.String),
+                omop_table(pl.col("table")).replace_strict(_BY_TABLE, default=None, return_dtype=pl.String),
                 vocabulary.replace_strict(_BY_VOCABULARY, default=None, return_dtype=pl.String),
                 pl.lit("other"),
             )

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.ehr.meds_layout import BIRTH_CODES, DEATH_CODES
+from core.ehr.sex import sex_expression
 from core.errors import InputError
 from core.progress import Progress, silent
 from core.settings import get_settings
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 EARLIEST, LATEST = pl.datetime(1850, 1, 1), pl.datetime(2300, 1, 1)
 """Times outside of these are a source's null marks (0001-01-01, 9999-12-31); de-identified data lies within."""
 
@@ -31,7 +32,6 @@ PLACE = ("shard", "start", "length", "n_events")
 """Columns of the index that say where a subject lies."""
 
 _DEMOGRAPHIC = r"(?i)^(gender|sex|race|ethnicity)/"
-_SEX = r"(?i)^(?:gender|sex)/+(?:snomed/)?(m|f|248153007|248152002)"
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _index_shard(folder: Path, number: int, shard: Shard) -> pl.DataFrame:
     plain_time = pl.when(plausible).then(pl.col("time"))
     is_birth, is_death = pl.col("code").is_in(BIRTH_CODES), pl.col("code").is_in(DEATH_CODES)
     marks = is_birth | pl.col("code").str.contains(_DEMOGRAPHIC)
-    sex = pl.col("code").str.extract(_SEX, 1).str.to_lowercase()
+    sex = sex_expression(pl.col("code"))
     rows = (
         pl.scan_parquet(path, glob=False)
         .select(pl.col("subject_id").cast(pl.Int64), time, code)
@@ -129,7 +129,7 @@ def _index_shard(folder: Path, number: int, shard: Shard) -> pl.DataFrame:
             _end=pl.col("_row").max().cast(pl.Int64),
             length=pl.len().cast(pl.Int64),
             n_events=pl.col("_event").sum().cast(pl.Int64),
-            sex=sex.min(),
+            sex=sex.sort_by("_row").drop_nulls().last(),
             birth=plain_time.filter(is_birth).min(),
             death=plain_time.filter(is_death).min(),
             first=plain_time.filter(~pl.col("_marks")).min(),
@@ -146,9 +146,7 @@ def _index_shard(folder: Path, number: int, shard: Shard) -> pl.DataFrame:
         "start",
         "length",
         "n_events",
-        pl.col("sex").replace_strict(
-            {"m": "male", "248153007": "male", "f": "female", "248152002": "female"}, default=None
-        ),
+        "sex",
         "birth",
         "death",
         "first",

@@ -17,6 +17,7 @@ from pathlib import Path
 import meds
 import polars as pl
 
+from core.ehr.column_names import find_column, omop_table
 from core.ehr.label_codes import (
     ADMISSION_PREFIX,
     DIAGNOSES,
@@ -50,7 +51,6 @@ _COLUMNS: dict[str, pl.DataType] = {
     "end": pl.Datetime("us"),
     "table": pl.String(),
 }
-_ALIASES = {"unit": ("unit_source_value", "units", "valueuom"), "table": ("omop_table",), "end": ("end_time",)}
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,13 @@ def _stay_labels(
         return empty, f"no event carries {definition.root}, a code below it, or ICD-10-CM {icd}", ""
     shown = ", ".join(sorted(found)[:8]) + (" ..." if len(found) > 8 else "")
     diagnoses = _times(events.filter(pl.col("code").is_in(list(found))))
-    return _first_diagnoses(stays, diagnoses), "", f"diagnosis codes: {shown}"
+    note = f"diagnosis codes: {shown}"
+    if any(code.startswith("SNOMED/") for code in codes) and not vocabulary.has_hierarchy("SNOMED"):
+        note += (
+            f"; there is no SNOMED hierarchy, so diagnoses below {definition.root} are not counted: give the codes "
+            "their parents (CONCEPT_RELATIONSHIP.csv beside CONCEPT.csv)"
+        )
+    return _first_diagnoses(stays, diagnoses), "", note
 
 
 def _times(events: pl.LazyFrame) -> pl.DataFrame:
@@ -329,9 +335,11 @@ def _with_columns(events: pl.LazyFrame) -> pl.LazyFrame:
         )
     chosen = []
     for name, dtype in _COLUMNS.items():
-        source = next((alias for alias in (name, *_ALIASES.get(name, ())) if alias in have), None)
+        source = find_column(name, have)
         if source is None:
             chosen.append(pl.lit(None, dtype).alias(name))
+        elif name == "table":
+            chosen.append(omop_table(pl.col(source)).alias(name))
         elif name == "numeric_value" and have[source] == pl.Float32:
             chosen.append(pl.col(source).cast(pl.String).cast(pl.Float64, strict=False).alias(name))
         else:

@@ -148,7 +148,7 @@ def read_dataset_json(folder: Path) -> dict[str, object]:
 def new_dataset(dest: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``dest`` that takes the name ``dest`` when the block ends without an error.
 
-    A dataset that Chartlight wrote there before is replaced, in one rename; anything else in the way is an error.
+    A dataset that Chartlight wrote there before is replaced, by two renames; anything else in the way is an error.
     What a killed run left is removed by the next one. After an error nothing is left.
 
     Raises:
@@ -193,18 +193,18 @@ def _check_destination(dest: Path) -> None:
 
 
 def _swap(part: Path, dest: Path) -> None:
-    if not dest.exists():
-        os.rename(part, dest)
-        return
     old = dest.parent / f".{dest.name}.old"
-    shutil.rmtree(old, ignore_errors=True)
-    os.rename(dest, old)
-    try:
+    if dest.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.rename(dest, old)
+        try:
+            os.rename(part, dest)
+        except OSError:
+            os.rename(old, dest)
+            raise
+    else:
         os.rename(part, dest)
-    except OSError:
-        os.rename(old, dest)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)  # also that of a run which was killed between its two renames
 
 
 def created_now() -> str:

@@ -1,6 +1,5 @@
 """Age, sex and the other demographics at the head of a record."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -8,20 +7,11 @@ import numpy as np
 
 from core.ehr.chart import Chart
 from core.ehr.codebook import EVENT
+from core.ehr.sex import last_sex
 
 _DAY = 86_400_000_000
 _N_DEMOGRAPHICS = 4
-_SEX_CODE = re.compile(r"(?i)^(?:gender|sex)/+(?:snomed/)?(male|female|m|f|248153007|248152002|8507|8532)$")
-_SEX = {
-    "male": "M",
-    "m": "M",
-    "248153007": "M",
-    "8507": "M",
-    "female": "F",
-    "f": "F",
-    "248152002": "F",
-    "8532": "F",
-}
+_LETTER = {"male": "M", "female": "F"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +51,8 @@ def read_person(chart: Chart, inside: np.ndarray, now: int) -> Person:
     events = inside[chart.book.demographic[code] & (chart.kind[inside] == EVENT)]
     births = [] if chart.birth_event is None else [int(chart.row[chart.birth_event])]
     lines = [(f"- {age_text(chart, now)}", births)] if len(chart.row) else []
-    return Person(lines + _described(chart, events), events, sex_of(chart, events))
+    sex = last_sex(chart.book.codes[number] for number in chart.code[events].tolist())
+    return Person(lines + _described(chart, events), events, _LETTER.get(sex or ""))
 
 
 def paper_demographics(
@@ -79,15 +70,6 @@ def paper_demographics(
     stays = np.ones(len(ordinary), bool)
     stays[taken] = False
     return replace(person, lines=lines, events=ordinary[taken]), ordinary[stays], rank[stays]
-
-
-def sex_of(chart: Chart, events: np.ndarray) -> str | None:
-    """Sex told by the last of ``events`` that tells one: "M", "F" or None."""
-    for i in events[::-1].tolist():
-        match = _SEX_CODE.match(chart.book.codes[chart.code[i]])
-        if match:
-            return _SEX[match[1].lower()]
-    return None
 
 
 def _described(

@@ -34,6 +34,8 @@ EVENT_CATEGORIES: dict[str, str] = {
 }
 """Category id -> heading of ordinary events inside a visit (``immunizations`` only in the profile ``corrected``)."""
 
+_CATEGORY_SECTIONS = ("general_events", "visit_details")
+
 CODE_SECTIONS: dict[str, str] = {
     "demographics": "Demographics",
     "visits": "Visits",
@@ -60,7 +62,7 @@ class SerializationOptions:
         profile: ``corrected`` (defects of the paper's code mended) or ``paper`` (byte for byte what it writes).
         strategy: ``markdown`` or ``recent_codes`` (unique codes, newest first).
         drop: section or category ids to leave out; ``past_visits`` and ``visit_details`` can be named apart.
-        keep: section ids to keep alone; None keeps all.
+        keep: section or category ids to keep alone; None keeps all. A category keeps the sections that list it.
         lookback: only events within this time before the prediction time.
         values: values shown per aggregated concept; 0 leaves the three aggregated sections out and shows their events
             among the others, as the paper's code does.
@@ -99,7 +101,10 @@ class SerializationOptions:
 
     def shows(self, section: str) -> bool:
         """Whether the section or category is written."""
-        return section not in self.drop and (self.keep is None or section in self.keep)
+        if section in self.drop or self.keep is None:
+            return section not in self.drop
+        listed = section in _CATEGORY_SECTIONS and any(name in EVENT_CATEGORIES for name in self.keep)
+        return section in self.keep or (listed and not any(name in _CATEGORY_SECTIONS for name in self.keep))
 
     def shows_category(self, category: str) -> bool:
         """Whether events of a category are written: not dropped, and among those kept if any category is."""

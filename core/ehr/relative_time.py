@@ -18,7 +18,12 @@ _ISO_DATE = re.compile(rf"\b({_ISO})({_CLOCK_TIME})")
 _MONTHS = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*"
 _OTHER_DATE = re.compile(
     r"\b\d{1,2}[/.]\d{1,2}[/.](?:19|20)?\d\d\b"
-    r"|\b(?:18|19|20)\d\d[/.]\d{1,2}[/.]\d{1,2}\b"
+    r"|\b\d{1,2}-\d{1,2}-(?:18|19|20)\d\d\b"
+    r"|\b(?:18|19|20)\d\d[-/.]\d{1,2}[-/.]\d{1,2}\b"
+    r"|\b(?:18|19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\b"
+    r"|\b(?:18|19|20)\d\d-(?:0[1-9]|1[0-2])\b"
+    r"|\b(?:0?[1-9]|1[0-2])/(?:18|19|20)\d\d\b"
+    rf"|\b{_MONTHS}\.? \d{{1,2}},? \d\d:\d\d(?::\d\d)? (?:18|19|20)\d\d\b"
     rf"|\b\d{{1,2}}(?:st|nd|rd|th)?[ -]{_MONTHS}\.?,?[ -](?:18|19|20)?\d\d\b"
     rf"|\b{_MONTHS}\.? \d{{1,2}}(?:st|nd|rd|th)?,? (?:18|19|20)\d\d\b"
     rf"|\b{_MONTHS}\.?,? (?:18|19|20)\d\d\b",
@@ -57,7 +62,7 @@ class Clock:
         days = (time - self.reference) // timedelta(days=1)
         if not self.from_birth or days < 0:
             return f"day {days}"
-        years = time.year - self.reference.year - (time < _birthday(self.reference, time.year))
+        years = whole_years(self.reference, time)
         since = time - _birthday(self.reference, self.reference.year + years)
         return f"{years} y {since // timedelta(days=1)} d"
 
@@ -118,6 +123,11 @@ class Clock:
         text = _LINKED.sub(day_count, text)
         text = _ISO_DATE.sub(day_count, text)
         return _OTHER_DATE.sub(HIDDEN, text)
+
+
+def whole_years(birth: datetime, time: datetime) -> int:
+    """Age in whole years, by the calendar."""
+    return time.year - birth.year - (time < _birthday(birth, time.year))
 
 
 def _birthday(birth: datetime, year: int) -> datetime:

@@ -15,6 +15,7 @@ import meds
 import polars as pl
 import pyarrow as pa
 
+from core.ehr.column_names import find_column, omop_table
 from core.ehr.external_vocabulary import with_athena
 from core.ehr.index import (
     DAMAGE,
@@ -41,12 +42,6 @@ _IS_EVENT = pl.col("code").is_not_null() & (
     pl.col("time").is_null() | ((pl.col("time") >= EARLIEST) & (pl.col("time") < LATEST))
 )
 EVENT_COLUMNS = ("row", *_TYPES)
-_ALIASES = {  # names that other MEDS extractions give to the optional columns
-    "visit_id": ("visit_id", "visit_occurrence_id", "hadm_id", "encounter_id"),
-    "unit": ("unit", "units", "valueuom", "unit_source_value"),
-    "table": ("table", "omop_table", "clarity_table"),
-    "end": ("end", "end_time"),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,14 +228,24 @@ def _schema(path: Path, mtime_ns: int) -> pa.Schema:
 def _columns(schema: pa.Schema, types: Mapping[str, pl.DataType]) -> list[pl.Expr]:
     columns = []
     for name, dtype in types.items():
-        source = next((alias for alias in _ALIASES.get(name, (name,)) if alias in schema.names), None)
+        source = find_column(name, schema.names)
         if source is None:
             columns.append(pl.lit(None, dtype).alias(name))
+        elif name == "table":
+            columns.append(omop_table(pl.col(source)).alias(name))
+        elif name == "visit_id" and not pa.types.is_primitive(schema.field(source).type):
+            columns.append(_visit_number(pl.col(source).cast(pl.String)).alias(name))
         elif pa.types.is_timestamp(schema.field(source).type):
             columns.append(naive_time(schema, source).alias(name))
         else:
             columns.append(pl.col(source).cast(dtype, strict=False).alias(name))
     return columns
+
+
+def _visit_number(visit: pl.Expr) -> pl.Expr:
+    """Integers for visit ids that are text: their own value where they are digits, else one made from the text."""
+    made = pl.when(visit.is_not_null()).then((visit.hash(0) // 2).cast(pl.Int64))
+    return pl.coalesce(visit.cast(pl.Int64, strict=False), made)
 
 
 def _tidy(frame: pl.DataFrame, n_events: int) -> pl.DataFrame:

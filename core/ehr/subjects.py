@@ -14,7 +14,6 @@ from core.errors import InputError
 
 Sex = Literal["male", "female", "unknown"]
 SORTS = ("subject_id", "age", "first", "last", "n_events")
-_YEAR_DAYS = 365.25
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,10 @@ def subject_table(dataset: Dataset) -> pl.DataFrame:
 
 @lru_cache(maxsize=8)
 def _subject_table(dataset: Dataset) -> pl.DataFrame:
-    years = ((pl.col("last") - pl.col("birth")).dt.total_days() / _YEAR_DAYS).floor().cast(pl.Int32)
+    last, birth = pl.col("last").dt, pl.col("birth").dt
+    day, birthday = (when.month().cast(pl.Int32) * 100 + when.day() for when in (last, birth))
+    before = (day < birthday) | ((day == birthday) & (last.time() < birth.time()))
+    years = last.year() - birth.year() - before.cast(pl.Int32)
     return dataset.index.table.join(dataset.splits(), on="subject_id", how="left", maintain_order="left").select(
         "subject_id",
         "sex",

@@ -1,9 +1,13 @@
-"""Visits rebuilt from visit codes and times, for datasets whose events name no visit.
+"""Visits rebuilt from visit codes and times, for datasets whose events name no visit, or no end of any.
 
 The rule: a visit begins at a visit event. It ends at its own ``end``; where that is missing, at the discharge event
 that follows it; where there is none either, at the end of its day, and an inpatient stay goes on over later events
 for as long as no 24 hours pass without one. An event belongs to the visit that covers its time; of several, to the
 one that began last. Birth, demographics and static events belong to none.
+
+Where events name their visit and none has an end (MIMIC-IV in MEDS), a visit ends at the discharge event of its id: a
+hospital stay at the last one, since what was seen in the emergency room before it carries the same id, others at the
+first.
 """
 
 from datetime import datetime
@@ -31,14 +35,16 @@ def is_visit(code: pl.Expr) -> pl.Expr:
 def rebuild_visits(events: pl.DataFrame) -> pl.DataFrame:
     """Fill ``visit_id`` (1, 2, ... in order of start) in one subject's events, in record order.
 
-    Rows that have a ``visit_id`` keep it, and then nothing is rebuilt. ``end`` of a visit event is filled only where a
-    discharge event tells it: an end that was guessed from gaps bounds the visit but is not written.
+    Rows that have a ``visit_id`` keep it, and then only ends are filled. ``end`` of a visit event is filled only where
+    a discharge event tells it: an end that was guessed from gaps bounds the visit but is not written.
 
     Args:
         events: columns ``time``, ``code``, ``end``, ``visit_id``, sorted by time.
     """
-    if events["visit_id"].null_count() < events.height or not events.height:
+    if not events.height:
         return events
+    if events["visit_id"].null_count() < events.height:
+        return _with_told_ends(events) if events["end"].null_count() == events.height else events
     rows = events.select("time", "code", "end", _visit=is_visit(pl.col("code"))).with_row_index("i")
     starts = rows.filter(pl.col("_visit") & pl.col("time").is_not_null()).sort("time", maintain_order=True)
     if not starts.height:
@@ -78,6 +84,18 @@ def rebuild_visits(events: pl.DataFrame) -> pl.DataFrame:
         .select(events.columns)
         .with_columns(pl.lit(True).alias(REBUILT))
     )
+
+
+def _with_told_ends(events: pl.DataFrame) -> pl.DataFrame:
+    """Fill ``end`` of visit events from the discharge events of the same ``visit_id``."""
+    named = events.select("time", "code", "visit_id").with_row_index("i").drop_nulls(["time", "visit_id"])
+    told = named.filter(pl.col("code").str.contains(_DISCHARGE)).select("visit_id", told="time")
+    visits = named.filter(is_visit(pl.col("code"))).join(told, on="visit_id").filter(pl.col("told") >= pl.col("time"))
+    if not visits.height:
+        return events
+    stay = pl.col("code").first().str.contains(_STAY)
+    ends = visits.group_by("i").agg(end=pl.when(stay).then(pl.col("told").max()).otherwise(pl.col("told").min()))
+    return events.with_row_index("i").update(ends, on="i").select(events.columns)
 
 
 def visits_as_of(events: pl.DataFrame, at: datetime) -> pl.DataFrame:

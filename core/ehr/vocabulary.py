@@ -33,6 +33,10 @@ class Vocabulary:
         """Direct parents of a code."""
         return self.parent_codes.get(code, ())
 
+    def has_hierarchy(self, vocabulary: str) -> bool:
+        """Whether any code of a vocabulary ("SNOMED") has a parent."""
+        return any(vocabulary_of(code) == vocabulary for code in self.parent_codes)
+
     def ancestors(self, code: str) -> frozenset[str]:
         """All codes above this one, itself not among them. Cycles do no harm."""
         found: set[str] = set()

@@ -4,7 +4,6 @@ The cells of an attribute add up to all rows, whose figures are known. A small c
 so the next smallest is suppressed with it, until those suppressed hold enough patients together.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from core.ehr.meds_layout import BIRTH_CODES
+from core.ehr.relative_time import whole_years
+from core.ehr.sex import last_sex
 from core.risk.bootstrap import Resamples, Summary, bootstrap_values, summarise
 from core.risk.metrics import auprc, auroc, brier, calibration_in_the_large
 
@@ -22,13 +24,6 @@ MIN_EVENTS = 10
 """Positives, and negatives, below which a cell's metrics are not computed."""
 AGE_BANDS: tuple[tuple[int, int], ...] = ((0, 17), (18, 39), (40, 59), (60, 74), (75, 200))
 RECORD_LENGTHS: tuple[tuple[int, int], ...] = ((0, 99), (100, 499), (500, 1999), (2000, 10**9))
-_SEX_CODE = re.compile(
-    r"(?i)^(?:(?:gender|sex)/+(?:snomed/)?|snomed/)(male|female|m|f|248153007|248152002|8507|8532)$"
-)
-_SEX = {
-    **dict.fromkeys(("m", "male", "248153007", "8507"), "male"),
-    **dict.fromkeys(("f", "female", "248152002", "8532"), "female"),
-}
 ATTRIBUTES = ("sex", "age band", "record length")
 
 
@@ -48,13 +43,10 @@ class RowAttributes:
 def row_attributes(events: pl.DataFrame, at: datetime) -> RowAttributes:
     """Sex, age band and record length of a subject at a time, from events up to that time."""
     past = events.filter(pl.col("time").is_null() | (pl.col("time") <= at))
-    codes = past["code"].to_list()
-    births = past.filter(pl.col("code").is_in(["MEDS_BIRTH", "SNOMED/3950001"]))["time"].drop_nulls()
-    dated = births if len(births) else past["time"].drop_nulls()
-    first: datetime | None = dated[0] if len(dated) else None
-    age = None if first is None else int((at - first).days / 365.25)
+    births = past.filter(pl.col("code").is_in(BIRTH_CODES))["time"].drop_nulls()
+    age = whole_years(births[0], at) if len(births) else None
     return RowAttributes(
-        next((sex for code in codes if (sex := sex_of(code))), "unknown"),
+        last_sex(past["code"].to_list()) or "unknown",
         "unknown" if age is None else _band(age, AGE_BANDS, " years"),
         _band(past.height, RECORD_LENGTHS, " events"),
     )
@@ -78,12 +70,6 @@ def attributes_of_rows(dataset: Any, subject: np.ndarray, time: np.ndarray) -> d
         for row in rows_of[subject_id].tolist():
             found[row] = row_attributes(events, moments[row])
     return {name: ["unknown" if one is None else one.get(name) for one in found] for name in ATTRIBUTES}
-
-
-def sex_of(code: str) -> str | None:
-    """Sex that a code states, "female" or "male" ("Gender/F", "GENDER//MALE", "Gender/8532"), or None."""
-    match = _SEX_CODE.match(code)
-    return _SEX[match.group(1).lower()] if match else None
 
 
 def _band(value: int, bands: Sequence[tuple[int, int]], unit: str) -> str:

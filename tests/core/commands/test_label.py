@@ -34,3 +34,11 @@ def test_labels_that_are_there_are_not_replaced(cohort: Path, capsys: pytest.Cap
 def test_bad_tasks_are_said(cohort: Path, capsys: pytest.CaptureFixture[str], argument: str, message: str):
     assert main(["label", str(cohort), argument]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_it_says_which_codes_it_read_and_when_there_is_nothing_to_do(cohort: Path, capsys: pytest.CaptureFixture[str]):
+    shutil.rmtree(cohort / "labels" / "lab_anemia")
+    assert main(["label", str(cohort)]) == 0
+    assert "laboratory codes: LOINC/718-7" in capsys.readouterr().out
+    assert main(["label", str(cohort)]) == 0
+    assert capsys.readouterr().out == "all tasks have labels already\n"

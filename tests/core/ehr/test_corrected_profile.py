@@ -206,6 +206,18 @@ def test_lookback_keeps_who_it_is_about():
     assert "Pain score" not in text
 
 
+def test_a_category_kept_alone_keeps_the_sections_that_list_it():
+    events = person(
+        {"time": T, "code": "SNOMED/233604007"},
+        {"time": T, "code": "RxNorm/1"},
+        {"time": T, "code": "LOINC/718-7", "numeric_value": 13.0, "unit": "g/dL"},
+    )
+    text = text_of(events, keep=("conditions",))
+    assert "Pneumonia" in text
+    assert "ceftriaxone" not in text and "Hemoglobin" not in text and "White" not in text
+    assert "Pneumonia" not in text_of(events, keep=("conditions", "visit_details"))  # it belongs to no visit
+
+
 def test_visit_details_do_not_replace_their_visit():
     events = person(
         {"time": T, "code": "Visit/IP", "visit_id": 1, "end": T + timedelta(days=4), "table": "visit_occurrence"},

@@ -189,6 +189,27 @@ def stay(subject: int, start: str, end: str) -> tuple:
     return (subject, at(start), "Visit/IP", None, None, at(end))
 
 
+def test_stays_of_meds_etls_table_visit_count():
+    frame = events(stay(1, "2020-01-01T10:00", "2020-01-09T10:00")).with_columns(table=pl.lit("visit"))
+    assert labels(frame, "guo_los") == [(1, at("2020-01-01T23:59"), True)]
+
+
+def test_a_missing_hierarchy_is_said():
+    """Acute STEMI lies below EHRSHOT's root of the acute infarction; nothing in the data says so."""
+    frame = events(
+        stay(1, "2020-01-01T10:00", "2020-01-03T10:00"),
+        (1, at("2020-03-01"), "SNOMED/401303003"),
+        stay(2, "2020-01-01T10:00", "2020-01-03T10:00"),
+        (2, at("2020-03-01"), "SNOMED/57054005"),
+    )
+    blind = compute_labels(frame, ["new_acutemi"], Vocabulary())
+    assert [value for *_, value in blind.labels["new_acutemi"].rows()] == [False, True]
+    assert "no SNOMED hierarchy" in blind.notes["new_acutemi"]
+    seeing = compute_labels(frame, ["new_acutemi"], Vocabulary({}, {"SNOMED/401303003": ("SNOMED/57054005",)}))
+    assert [value for *_, value in seeing.labels["new_acutemi"].rows()] == [True, True]
+    assert "hierarchy" not in seeing.notes["new_acutemi"]
+
+
 def test_a_stay_is_long_from_seven_days_on():
     frame = events(
         stay(1, "2020-01-01T10:00", "2020-01-08T10:00"),

@@ -72,8 +72,10 @@ def test_writing_again_replaces_the_dataset_and_a_failure_keeps_the_old_one(tmp_
 def test_what_a_killed_run_left_is_cleared(tmp_path, two_subjects):
     (tmp_path / ".out.partial" / "data").mkdir(parents=True)
     (tmp_path / ".out.partial" / "data" / "9.parquet").write_bytes(b"half")
+    (tmp_path / ".out.old").mkdir()  # killed between its two renames
     write_one(tmp_path / "out", two_subjects)
     assert names_in(tmp_path / "out" / "data") == {"0.parquet"}
+    assert names_in(tmp_path) == {"out"}
 
 
 @pytest.mark.parametrize("name", ["a folder of somebody", "a file"])

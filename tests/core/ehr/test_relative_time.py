@@ -82,6 +82,12 @@ def test_dates_of_a_record_become_day_counts():
         "2 Mar 2015",
         "2nd of no month but 2-Mar-15",
         "Sept 2015",
+        "03-02-2015",
+        "2015-3-2",
+        "20150302",
+        "2015-03",
+        "03/2015",
+        "Mar 2 14:20:00 2015",
     ],
 )
 def test_dates_in_free_text_are_hidden(date):

@@ -72,6 +72,25 @@ def test_names_that_other_extractions_use_are_understood(meds_folder):
     assert (row["visit_id"], row["unit"], row["table"]) == (77, "mg/dL", "measurement")
 
 
+def test_visits_named_by_text_stay_apart(meds_folder):
+    times = [datetime(2001, 1, day) for day in (1, 1, 2, 3, 4)]
+    frame = pl.DataFrame({"subject_id": [1] * 5, "time": times, "code": ["A"] * 5})
+    named = frame.with_columns(visit_id=pl.Series(["enc-a", "enc-b", "enc-a", None, "12"]))
+    visits = open_dataset(meds_folder(a=named)).events(1)["visit_id"].to_list()
+    assert visits[0] == visits[2] != visits[1] and visits[3] is None and visits[4] == 12
+
+
+def test_tables_as_meds_etl_names_them_are_those_of_omop(meds_folder):
+    names = ["visit", "condition", "procedure", "DRUG_EXPOSURE", "drug", "measurement", "mine", None]
+    frame = pl.DataFrame(
+        {"subject_id": 1, "time": datetime(2001, 1, 1), "code": "SNOMED/1", "table": pl.Series(names)}
+    )
+    dataset = open_dataset(meds_folder(a=frame))
+    expected = ["visit_occurrence", "condition_occurrence", "procedure_occurrence", "drug_exposure", "drug_exposure"]
+    assert dataset.events(1)["table"].to_list() == [*expected, "measurement", "mine", None]
+    assert dataset.scan().collect()["table"].to_list() == [*expected, "measurement", "mine", None]
+
+
 def test_zoned_times_are_read_as_utc(meds_folder):
     zoned = pl.Series("time", [datetime(2001, 1, 1, 12)]).dt.replace_time_zone("Europe/Berlin")
     frame = pl.DataFrame({"subject_id": [1], "time": zoned, "code": ["A"]})

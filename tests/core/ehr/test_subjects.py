@@ -5,8 +5,9 @@ import polars as pl
 import pytest
 
 from core.ehr.meds_layout import write_events, write_labels, write_splits
+from core.ehr.relative_time import whole_years
 from core.ehr.store import open_dataset
-from core.ehr.subjects import SubjectFilter, list_subjects, neighbours_in_list
+from core.ehr.subjects import SubjectFilter, list_subjects, neighbours_in_list, subject_table
 from core.errors import InputError
 from tests.core.ehr.conftest import events_frame
 
@@ -86,3 +87,21 @@ def test_nobody_found_is_an_empty_page(dataset):
 def test_unknown_choices_are_errors(dataset, filter):
     with pytest.raises(InputError):
         list_subjects(dataset, filter)
+
+
+@pytest.mark.parametrize(
+    ("birth", "last", "age"),
+    [
+        (datetime(2001, 3, 1), datetime(2019, 3, 1), 18),
+        (datetime(2001, 3, 1), datetime(2019, 2, 28, 23), 17),
+        (datetime(2001, 3, 1, 12), datetime(2019, 3, 1, 11), 17),
+        (datetime(2000, 2, 29), datetime(2019, 2, 28), 18),
+        (datetime(2000, 2, 29), datetime(2019, 3, 1), 19),
+    ],
+)
+def test_ages_are_counted_by_the_calendar(tmp_path, birth, last, age):
+    (tmp_path / "data").mkdir()
+    pl.DataFrame({"subject_id": [1, 1], "time": [birth, last], "code": ["MEDS_BIRTH", "X/1"]}).write_parquet(
+        tmp_path / "data" / "0.parquet"
+    )
+    assert subject_table(open_dataset(tmp_path))["age"].to_list() == [age] == [whole_years(birth, last)]

@@ -78,6 +78,24 @@ def test_a_discharge_after_the_next_admission_is_not_the_first_stays():
     assert rebuilt["end"].to_list() == [None, at(150), None]
 
 
+def test_visits_that_are_named_end_at_the_discharge_of_their_id():
+    """MIMIC-IV in MEDS: the emergency room and the stay after it carry one hadm_id, and no event has an end."""
+    events = frame(
+        [
+            (at(1), "ED_REGISTRATION", None, 7),
+            (at(4), "HOSPITAL_ADMISSION//EMERGENCY", None, 7),
+            (at(5), "ED_OUT", None, 7),
+            (at(6), "LAB//1", None, 7),
+            (at(99), "HOSPITAL_DISCHARGE//HOME", None, 7),
+            (at(500), "HOSPITAL_ADMISSION//ELECTIVE", None, 8),
+            (at(600), "HOSPITAL_DISCHARGE//HOME", None, 9),
+        ]
+    )
+    filled = rebuild_visits(events)
+    assert filled["end"].to_list() == [at(5), at(99), None, None, None, None, None]
+    assert filled.drop("end").equals(events.drop("end"))
+
+
 def test_datasets_that_name_their_visits_are_left_alone():
     events = frame([(at(1), "Visit/IP", at(2), 77), (at(1.5), "A")])
     assert rebuild_visits(events).equals(events)
