@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> None:
     """Embed and say what was done."""
     from core.commands.serialize import parse_span
     from core.ehr.markdown import SerializationOptions
+    from core.ehr.usable_labels import LEFT_OUT
     from core.embedding.cohort import EncoderChoice, embed_cohort
     from core.embedding.registry import get_spec
     from core.embedding.weights import find_weights
@@ -55,6 +56,9 @@ def run(args: argparse.Namespace) -> None:
         report = embed_cohort(
             args.dataset, args.out, choice, tasks, args.engine, options, workers=args.workers, progress=progress
         )
+    if report.left_out:
+        said = ", ".join(f"{n:,} labels {LEFT_OUT[kind]}" for kind, n in report.left_out.items())
+        print(f"  left out: {said}")
     stats = report.stats
     print(f"{report.path}: {report.rows:,} rows, {report.resumed_rows:,} of them from an earlier run")
     if stats.tokens:

@@ -20,9 +20,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from core.ehr.content import records_sha256
 from core.ehr.markdown import SerializationOptions, serialize_many
+from core.ehr.record import SERIALIZER
 from core.ehr.store import Dataset, open_dataset
 from core.ehr.tasks import get_task
+from core.ehr.usable_labels import LEFT_OUT, usable_labels
 from core.embedding.cache import EmbeddingCache
 from core.embedding.cached import AnyEncoder, EmbedStats, embed_plans, plan_texts
 from core.embedding.checks import check_text
@@ -45,6 +48,12 @@ from core.progress import Progress
 ROWS = (64, 1024)  # of a part, at least and at most, unless one subject has more
 PARTS = 2000  # of a large cohort
 ENGINES = ("local", "ray")
+_CHANGED = {
+    "records_sha256": "the dataset's events or code descriptions have changed since",
+    "serializer": "records are written by other rules since",
+    **dict.fromkeys(("rows", "rows_sha256"), "labels of other subjects or times are asked for"),
+}
+"""What it means for a user that an entry of the plan differs."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +77,12 @@ class EncoderChoice:
     cache: bool = True
 
     def spec(self) -> EncoderSpec:
-        """The registry entry with this choice's changes."""
+        """The registry entry with this choice's changes. Raises InputError for one that the encoder cannot follow."""
         spec = get_spec(self.name)
         if self.max_tokens is not None:
             if self.max_tokens < 16:
                 raise InputError(f"{self.max_tokens} tokens are too few to read a record", "give 16 or more")
-            spec = dataclasses.replace(spec, max_tokens=self.max_tokens)
+            spec = spec.reading(self.max_tokens)
         return spec.chunked(self.chunk) if self.chunk is not None else spec
 
     def load(self, threads: int | None = None) -> AnyEncoder:
@@ -106,6 +115,7 @@ class CohortReport:
         resumed_rows: those that an earlier run had finished.
         seconds: of this run, without loading the encoder.
         stats: tokens and pieces of this run.
+        left_out: labels without a record by kind, see :data:`core.ehr.usable_labels.LEFT_OUT`.
     """
 
     path: Path
@@ -113,6 +123,7 @@ class CohortReport:
     resumed_rows: int
     seconds: float
     stats: EmbedStats
+    left_out: dict[str, int]
 
 
 def embed_cohort(
@@ -125,7 +136,7 @@ def embed_cohort(
     workers: int = 2,
     progress: Progress | None = None,
 ) -> CohortReport:
-    """Embed the records of all labelled (subject, time) pairs of a dataset.
+    """Embed the records of all labelled (subject, time) pairs of a dataset; labels without a record are counted.
 
     Args:
         dataset: the dataset, or its folder.
@@ -138,7 +149,8 @@ def embed_cohort(
         progress: called with (rows done, rows in all, speed and time left).
 
     Raises:
-        InputError: unknown task or engine, no labels, a record that cannot be embedded, a folder of another run.
+        InputError: unknown task or engine, no labels, a record that cannot be embedded, a folder of another run or of
+            the dataset as it was before it changed.
         MissingError: weights, server or ray are not there.
     """
     if engine not in ENGINES:
@@ -151,7 +163,7 @@ def embed_cohort(
     options = options or SerializationOptions()
     choice = encoder if isinstance(encoder, EncoderChoice) else EncoderChoice(encoder or get_spec().name)
     spec = choice.spec()
-    rows = cohort_rows(dataset, tasks, spec.takes_instruction)
+    rows, left_out = cohort_rows(dataset, tasks, spec.takes_instruction)
     loaded = choice.load()
     plan = _plan(dataset, loaded, options, rows, tasks or dataset.tasks())
     _enter(dest, plan)
@@ -177,14 +189,15 @@ def embed_cohort(
             note = f"{stats.computed / elapsed:,.0f} tokens/s, {left_s:,.0f} s left, {stats.saved:.0%} of tokens saved"
             progress(done, len(rows), note)
     seconds = time.monotonic() - start
-    _finish(dest, plan, parts, dataset, loaded)
-    return CohortReport(dest, len(rows), resumed, seconds, stats)
+    _finish(dest, plan, parts, dataset, loaded, left_out)
+    return CohortReport(dest, len(rows), resumed, seconds, stats, left_out)
 
 
-def cohort_rows(dataset: Dataset, tasks: Sequence[str] | None, by_task: bool) -> pl.DataFrame:
-    """The rows to embed: ``subject_id``, ``prediction_time``, ``task``, sorted, without repetition.
+def cohort_rows(dataset: Dataset, tasks: Sequence[str] | None, by_task: bool) -> tuple[pl.DataFrame, dict[str, int]]:
+    """The rows to embed (``subject_id``, ``prediction_time``, ``task``, sorted, without repetition), and what is not.
 
-    With ``by_task`` False a record is one row, of task ``all``, whatever number of tasks ask for it.
+    With ``by_task`` False a record is one row, of task ``all``, whatever number of tasks ask for it. Labels without a
+    record are left out and counted by kind over all tasks.
     """
     chosen = list(dict.fromkeys(tasks)) if tasks is not None else dataset.tasks()
     if not chosen:
@@ -194,13 +207,19 @@ def cohort_rows(dataset: Dataset, tasks: Sequence[str] | None, by_task: bool) ->
     if by_task:
         for task in chosen:
             get_task(task)  # an unknown one has no instruction
+    found = [usable_labels(dataset, dataset.labels(task)) for task in chosen]
+    names = chosen if by_task else [ALL_TASKS] * len(chosen)
     keys = [
-        dataset.labels(task).select(
-            "subject_id", "prediction_time", pl.lit(task if by_task else ALL_TASKS).alias("task")
-        )
-        for task in chosen
+        usable.frame.select("subject_id", "prediction_time", pl.lit(name).alias("task"))
+        for usable, name in zip(found, names)
     ]
-    return pl.concat(keys).unique().sort("subject_id", "prediction_time", "task")
+    rows = pl.concat(keys).unique().sort("subject_id", "prediction_time", "task")
+    left_out = {kind: n for kind in LEFT_OUT if (n := sum(usable.left_out.get(kind, 0) for usable in found))}
+    if left_out and not len(rows):
+        raise InputError(
+            f"all labels of {dataset.name} are {' or '.join(LEFT_OUT[kind] for kind in left_out)}", "check the labels"
+        )
+    return rows, left_out
 
 
 def cut_parts(rows: pl.DataFrame) -> list[Part]:
@@ -275,6 +294,8 @@ def _plan(
     return {
         "format": FORMAT,
         "dataset": dataset.name,
+        "records_sha256": records_sha256(dataset),
+        "serializer": SERIALIZER,
         "encoder": encoder.identity,
         "backend": identity.get("backend"),
         "precision": identity.get("precision"),
@@ -297,10 +318,11 @@ def _enter(dest: Path, plan: dict[str, Any]) -> None:
     if (dest / PLAN).is_file():
         there = read_json(dest / PLAN)
         if there != plan:
-            differs = next(key for key in plan if there.get(key) != plan[key])
-            raise InputError(
-                f"{dest} holds features of another run (its {differs} is different)", "choose another --out"
-            )
+            differs = next((key for key in plan if there.get(key) != plan[key]), PLAN)
+            why = _CHANGED.get(differs, f"its {differs} is different")
+            if "records_sha256" not in there:
+                why = "an earlier version made them, which did not note on what data"
+            raise InputError(f"{dest} holds features of another run ({why})", "choose another --out")
         return
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
         raise InputError(f"{dest} is there and is no features folder", "choose another --out")
@@ -308,11 +330,19 @@ def _enter(dest: Path, plan: dict[str, Any]) -> None:
     write_json(dest / PLAN, plan)
 
 
-def _finish(dest: Path, plan: dict[str, Any], parts: list[Part], dataset: Dataset, encoder: AnyEncoder) -> None:
+def _finish(
+    dest: Path,
+    plan: dict[str, Any],
+    parts: list[Part],
+    dataset: Dataset,
+    encoder: AnyEncoder,
+    left_out: dict[str, int],
+) -> None:
     files = [{"file": part.file, "rows": len(part.rows), "sha256": file_sha256(dest / part.file)} for part in parts]
     manifest = plan | {
         "parts": files,
         "dimension": encoder.dimension,
+        "left_out": left_out,
         "subjects": int(sum(part.rows["subject_id"].n_unique() for part in parts)),
         "synthetic": dataset.synthetic,
         "normalised": True,
@@ -320,8 +350,10 @@ def _finish(dest: Path, plan: dict[str, Any], parts: list[Part], dataset: Datase
         "versions": {name: version(name) for name in ("numpy", "tokenizers", "torch", "transformers", "onnxruntime")},
         "notice": "Research use only, not for diagnosis.",
     }
-    if (dest / MANIFEST).is_file() and read_json(dest / MANIFEST).get("parts") == files:
-        return
+    if (dest / MANIFEST).is_file():
+        there = read_json(dest / MANIFEST)
+        if there.get("parts") == files and there.get("left_out") == left_out:
+            return
     for leftover in dest.glob(".*.part"):  # of a run that was killed while it wrote
         leftover.unlink(missing_ok=True)
     write_json(dest / MANIFEST, manifest)

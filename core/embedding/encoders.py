@@ -79,7 +79,7 @@ class Encoder:
 
     def __init__(self, spec: EncoderSpec, weights: Weights, backend: Backend):
         self.spec = spec
-        self.weights_sha256 = weights.sha256
+        self.weights_sha256, self.config_sha256 = weights.sha256, weights.config_sha256
         self.backend = backend
         self.tokenizer = TextTokenizer(weights.folder)
         if spec.pooling == "last" and not self.tokenizer.special_tokens:
@@ -98,6 +98,7 @@ class Encoder:
             "name": self.spec.name,
             "revision": self.spec.revision,
             "weights_sha256": self.weights_sha256,
+            "config_sha256": self.config_sha256,
             "template": self.spec.template,
             "pooling": self.spec.pooling,
             "attention": self.spec.attention,

@@ -35,7 +35,8 @@ class EncoderSpec:
         dimension: length of the vector; 0 for a server means "as the server answers".
         context: longest input in tokens that the model was built for.
         max_tokens: tokens of a record that are read, template included; later ones (the oldest visits) are cut.
-            For chunked encoders the bound holds for the whole record, not for a chunk. 0: no bound here.
+            For chunked encoders the bound holds for the whole record, not for a chunk. Always 0 for a server, which
+            cuts by itself.
         pooling: ``mean`` over all tokens, ``text_mean`` over the record's tokens without the instruction's, ``last``
             token.
         attention: ``bidirectional`` or ``causal``.
@@ -46,6 +47,7 @@ class EncoderSpec:
         dtype: precision of weights and arithmetic on a GPU; the CPU always computes in float32.
         unit_norm: a server's vectors have length 1, which is checked.
         sha256: SHA-256 of ``model.safetensors`` that is required, or empty.
+        config_sha256: hash of configuration and tokenizer (``Weights.config_sha256``) that is required, or empty.
         adapters: PEFT adapters merged into the weights in this order (hub names).
         parameters: number of weights; ``memory_gb`` follows from it.
         traps: what goes wrong with this model elsewhere, one sentence each.
@@ -70,6 +72,7 @@ class EncoderSpec:
     parameters: int = 0
     unit_norm: bool = False
     sha256: str = ""
+    config_sha256: str = ""
     adapters: tuple[str, ...] = ()
     url: str = ""
     traps: tuple[str, ...] = ()
@@ -95,8 +98,19 @@ class EncoderSpec:
         """Whether a server computes the vectors."""
         return self.source == "server"
 
+    def reading(self, tokens: int) -> "EncoderSpec":
+        """The same encoder, reading at most ``tokens`` tokens of a record. A server: :class:`InputError`."""
+        if self.remote:
+            raise InputError(
+                f"{self.name} is a server, which cuts texts by itself: {tokens} tokens cannot be asked of it",
+                "set the longest input in the server, or choose a local encoder",
+            )
+        return replace(self, max_tokens=tokens)
+
     def chunked(self, tokens: int) -> "EncoderSpec":
         """The same encoder, reading windows of ``tokens`` tokens and averaging them (the paper's chunk ablation)."""
+        if self.remote:
+            raise InputError(f"{self.name} is a server, its texts are not cut into chunks", "choose a local encoder")
         if tokens < 16 or tokens > self.context:
             raise InputError(
                 f"a chunk of {tokens} tokens does not suit {self.name}", f"choose between 16 and {self.context} tokens"
@@ -122,6 +136,11 @@ def _check(spec: EncoderSpec, where: str) -> None:
         raise InputError(
             f"{where}: source, architecture and pooling do not agree",
             'give "server" for all three or for none of them',
+        )
+    if spec.remote and (spec.max_tokens or spec.chunking != "none"):
+        raise InputError(
+            f"{where}: max_tokens and chunking have no effect on a server, which cuts texts by itself",
+            "leave them out and set the longest input in the server",
         )
     if spec.architecture in ("bert", "modernbert") and spec.attention != "bidirectional":
         raise InputError(f"{where}: a {spec.architecture} model attends in both directions", 'use "bidirectional"')
@@ -167,7 +186,9 @@ def _parse(key: str, entry: Any, where: str) -> EncoderSpec:
     required = {"source", "architecture", "dimension", "pooling", "attention", "licence"}
     if missing := required - set(values):
         raise InputError(f"{where}: [{key}] lacks {', '.join(sorted(missing))}", "see docs/encoders.md")
-    if values.get("chunking", "none") == "none":  # one bound stands for the other
+    if values["source"] == "server":
+        values = {"context": 0, "max_tokens": 0} | values
+    elif values.get("chunking", "none") == "none":  # one bound stands for the other
         values = {"context": values.get("max_tokens", 512), "max_tokens": values.get("context", 512)} | values
     spec = EncoderSpec(**values)
     _check(spec, f"{where}: [{key}]")

@@ -34,7 +34,7 @@ class RemoteEncoder:
     """An embeddings server. Safe to share between threads: each call has its own connections.
 
     Args:
-        spec: the registry entry; a ``dimension`` or ``max_tokens`` of 0 is left to the server.
+        spec: the registry entry; a ``dimension`` of 0 is left to the server.
         url: base URL, with or without ``/v1``.
         model: model name that the server expects.
         key: API key, or empty.
@@ -85,12 +85,13 @@ class RemoteEncoder:
             "name": self.spec.name,
             "revision": self.model,
             "weights_sha256": "",
+            "config_sha256": "",
             "template": self.spec.template,
             "pooling": self.spec.pooling,
             "attention": self.spec.attention,
             "chunking": "none",
             "chunk_tokens": 0,
-            "max_tokens": self.spec.max_tokens,
+            "max_tokens": 0,
             "dimension": self.dimension,
         }
 

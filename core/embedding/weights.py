@@ -17,12 +17,15 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from core.embedding.registry import EncoderSpec
+from core.embedding.tokens import CONFIG
 from core.errors import InputError, MissingError
 from core.hashing import file_sha256
 from core.settings import get_settings
 
 HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "adapter_config.json", "tokenizer*", "vocab*"]
 HUB_FILES += ["merges.txt", "special_tokens_map.json", "added_tokens.json"]
+CONFIG_FILES = ("config.json", "adapter_config.json", "tokenizer.json", CONFIG)
+"""What is read of a weights folder beside the safetensors."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,13 @@ class Weights:
         folder: with config.json, tokenizer.json and safetensors files.
         adapters: folders of the PEFT adapters, in merge order.
         sha256: fingerprint of all safetensors files: the file's own SHA-256 where there is one file.
+        config_sha256: SHA-256 over the other files that change the vectors: :data:`CONFIG_FILES`.
     """
 
     folder: Path
     adapters: tuple[Path, ...]
     sha256: str
+    config_sha256: str
 
 
 def find_weights(spec: EncoderSpec, download: bool = False) -> Weights:
@@ -54,14 +59,17 @@ def find_weights(spec: EncoderSpec, download: bool = False) -> Weights:
     files = _weight_files(spec, folder)
     for adapter in adapters:
         files += _weight_files(spec, adapter)
-    fingerprint = _fingerprint(files)
-    if spec.sha256 and fingerprint != spec.sha256:
-        raise InputError(
-            f"the weights of {spec.name} are not the expected file "
-            f"(SHA-256 {fingerprint[:12]}, expected {spec.sha256[:12]})",
-            _fetch_hint(spec, again=True),
-        )
-    return Weights(folder, adapters, fingerprint)
+    fingerprint, config = _fingerprint(files), _config_sha256([folder, *adapters])
+    for what, have, expected in (
+        ("weights of {} are not the expected file", fingerprint, spec.sha256),
+        ("configuration and tokenizer of {} are not the expected files", config, spec.config_sha256),
+    ):
+        if expected and have != expected:
+            raise InputError(
+                f"the {what.format(spec.name)} (SHA-256 {have[:12]}, expected {expected[:12]})",
+                _fetch_hint(spec, again=True),
+            )
+    return Weights(folder, adapters, fingerprint, config)
 
 
 def what_is_missing(spec: EncoderSpec) -> MissingError | None:
@@ -232,8 +240,22 @@ def _weight_files(spec: EncoderSpec, folder: Path) -> list[Path]:
 
 
 def _fingerprint(files: list[Path]) -> str:
-    hashes = [_known_sha256(file, (status := file.stat()).st_size, status.st_mtime_ns) for file in files]
+    hashes = [_sha256_now(file) for file in files]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def _config_sha256(folders: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for number, folder in enumerate(folders):
+        for name in CONFIG_FILES:
+            if (folder / name).is_file():
+                digest.update(f"{number} {name} {_sha256_now(folder / name)}\n".encode())
+    return digest.hexdigest()
+
+
+def _sha256_now(path: Path) -> str:
+    status = path.stat()
+    return _known_sha256(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)

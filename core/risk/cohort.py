@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from core.ehr.tasks import get_task
+from core.ehr.usable_labels import LEFT_OUT, usable_labels
 from core.errors import ChartlightError, InputError
 from core.risk.subtasks import targets
 
@@ -24,8 +25,8 @@ class Problem:
 
     Attributes:
         task: task id, or sub-task key.
-        kind: "unknown_subject", "duplicate_label", "conflicting_label", "no_split", "bad_label", "missing_features",
-            "wrong_dimension", "one_class", "no_labels" or "failed".
+        kind: "unknown_subject", "before_birth", "duplicate_label", "conflicting_label", "no_split", "bad_label",
+            "missing_features", "wrong_dimension", "one_class", "no_labels", "shots_file" or "failed".
         count: rows concerned.
         message: what it is and what was done.
     """
@@ -70,8 +71,9 @@ class TaskLabels:
 def load_task_labels(dataset: Any, task_id: str) -> tuple[TaskLabels, list[Problem]]:
     """Read one task's labels and name every row that cannot be used.
 
-    Rows for subjects that the dataset lacks, rows of subjects without a split, and rows whose value is outside of
-    the task's range are left out; identical duplicates count once; duplicates with different values are all left out.
+    Rows for subjects that the dataset lacks, rows from before the subject's birth, rows of subjects without a split,
+    and rows whose value is outside of the task's range are left out; identical duplicates count once; duplicates with
+    different values are all left out.
     A task without usable labels comes back empty with its problem.
     """
     problems: list[Problem] = []
@@ -85,15 +87,10 @@ def load_task_labels(dataset: Any, task_id: str) -> tuple[TaskLabels, list[Probl
         frame = dataset.labels(task_id)
     except ChartlightError as error:
         return _empty(task_id), [Problem(task_id, "no_labels", 0, str(error))]
-    known = pl.Series(np.asarray(dataset.index.subject_ids, dtype=np.int64)).implode()
-    unknown = frame.filter(~pl.col("subject_id").is_in(known))
-    note(
-        "unknown_subject",
-        unknown.height,
-        f"{unknown.height} labels of {unknown['subject_id'].n_unique()} subjects that the dataset lacks were left out",
-    )
-    frame = frame.join(unknown.select("subject_id").unique(), on="subject_id", how="anti")
-    frame, n = _without_bad_values(frame, task_id)
+    usable = usable_labels(dataset, frame)
+    for kind, n in usable.left_out.items():
+        note(kind, n, f"{n} labels {LEFT_OUT[kind]} were left out")
+    frame, n = _without_bad_values(usable.frame, task_id)
     note("bad_label", n, f"{n} labels have a value outside of the task's range and were left out")
     unique = frame.unique(maintain_order=True)
     n = frame.height - unique.height

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from core.embedding.registry import SHIPPED, read_specs
 from core.errors import InputError
 
 
@@ -13,7 +14,7 @@ class FeatureIdentity:
 
     Attributes:
         encoder: registry name of the encoder ("minilm"), or of the features ("counts", "clmbr").
-        revision: revision or weights hash of the encoder.
+        revision: revision of the encoder; of a server, its model.
         profile: serialisation profile, "corrected" or "paper".
         strategy: serialisation strategy, "markdown" or "recent_codes".
         max_tokens: token limit of the encoder; 0 where features are no embeddings.
@@ -21,6 +22,11 @@ class FeatureIdentity:
         instruction: "task" where every task has its own embedding, "none" where the record is embedded once for
             all tasks, "generic" or "empty" in the instruction ablations.
         dimension: length of a vector.
+        weights_sha256: fingerprint of the encoder's weights, "" where a server keeps them or there are none.
+        config_sha256: fingerprint of its configuration and tokenizer, "" as above.
+        template: text that the record stands in, "" where features are no embeddings.
+        pooling: how tokens become one vector, "" as above.
+        attention: "bidirectional" or "causal", "" as above.
     """
 
     encoder: str
@@ -31,6 +37,11 @@ class FeatureIdentity:
     chunking: str
     instruction: str
     dimension: int
+    weights_sha256: str
+    config_sha256: str
+    template: str
+    pooling: str
+    attention: str
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -38,13 +49,32 @@ class FeatureIdentity:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "the card") -> "FeatureIdentity":
-        """Read what :meth:`to_dict` wrote; :class:`InputError` names what is missing or has the wrong type."""
+        """Read what :meth:`to_dict` wrote; :class:`InputError` names what is missing or has the wrong type.
+
+        Cards of the first heads end with the dimension. The rest is known all the same where their encoder was the
+        shipped one whose entry pins its files.
+        """
+        values = {**_pinned(values), **values}
         kwargs: dict[str, Any] = {}
         for field in fields(cls):
             if field.name not in values:
                 raise InputError(f"{where} does not say the {field.name} of the features", "make the file again")
             kwargs[field.name] = int(values[field.name]) if field.type is int else str(values[field.name])
         return cls(**kwargs)
+
+
+def _pinned(values: Mapping[str, Any]) -> dict[str, str]:
+    """What a shipped entry of that name and revision pins by hashes; empty where there is none."""
+    spec = read_specs(SHIPPED).get(str(values.get("encoder")))
+    if spec is None or spec.revision != values.get("revision") or not (spec.sha256 and spec.config_sha256):
+        return {}
+    return {
+        "weights_sha256": spec.sha256,
+        "config_sha256": spec.config_sha256,
+        "template": spec.template,
+        "pooling": spec.pooling,
+        "attention": spec.attention,
+    }
 
 
 def require_same(needed: FeatureIdentity, given: FeatureIdentity, head: str) -> None:

@@ -52,6 +52,7 @@ def identity_of(
         chunking="" if has["chunking"] == "none" else f"{has['chunking']}:{has['chunk_tokens']}",
         instruction=instruction if "{instruction}" in has["template"] else "none",
         dimension=int(has["dimension"]),
+        **{name: str(has[name]) for name in ("weights_sha256", "config_sha256", "template", "pooling", "attention")},
     )
 
 
@@ -106,7 +107,7 @@ def embed_rows(
     """Embed the records of many rows, a block of subjects at a time; what the cache holds is not computed again.
 
     Args:
-        dataset: an open dataset that holds every subject.
+        dataset: an open dataset that holds every subject, born by then (as ``load_task_labels`` sees to).
         encoder: a loaded encoder.
         subject: int64 ``(n,)``.
         time: datetime64[us] ``(n,)`` prediction times.

@@ -4,7 +4,6 @@ A table of figures that has left its folder says nothing of its patients. The re
 which dataset it was (by hash), which labels, features, options and versions, and the command that makes it again.
 """
 
-import hashlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -12,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from core.ehr.content import dataset_sha256
 from core.ehr.tasks import task_name
 from core.errors import InputError
 from core.files import write_atomic
-from core.hashing import file_sha256
 from core.risk.cohort import SPLITS, TaskLabels
 from core.risk.featuresets import FeatureSet
 from core.risk.fewshot import ALL
@@ -37,18 +36,6 @@ PATIENTS_NOTES: dict[bool | None, str] = {
 """What to know before comparing a run, by whether its patients are synthetic."""
 _BULKY = ("parts",)
 """Entries of a features manifest that are not repeated here."""
-
-
-def dataset_sha256(folder: Path, tasks: Sequence[str]) -> str:
-    """SHA-256 over the contents of a dataset's events, splits and labels of these tasks, and their relative names."""
-    folder, digest = Path(folder), hashlib.sha256()
-    names = [*sorted(folder.glob("data/**/*.parquet")), folder / "metadata" / "subject_splits.parquet"]
-    for task in sorted(tasks):
-        names += [folder / "labels" / f"{task}.parquet", *sorted(folder.glob(f"labels/{task}/**/*.parquet"))]
-    for path in names:
-        if path.is_file():
-            digest.update(f"{path.relative_to(folder).as_posix()} {file_sha256(path)}\n".encode())
-    return digest.hexdigest()
 
 
 def command_line(arguments: Sequence[str]) -> str:

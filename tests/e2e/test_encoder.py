@@ -52,7 +52,7 @@ def test_an_encoder_is_picked_and_scores_with_its_own_heads(picked, page: Page):
     choose(page, "qwen3-embedding-8b")
     expect(main).to_contain_text("gives no scores here yet", timeout=WAIT)
     expect(main).to_contain_text("hf download Qwen/Qwen3-Embedding-8B", timeout=WAIT)
-    expect(main).not_to_contain_text("cohort average", timeout=WAIT)
+    expect(main).not_to_contain_text("average of", timeout=WAIT)
 
     page.get_by_role("link", name="Status", exact=True).click()
     page.wait_for_url("**/status**")

@@ -103,7 +103,7 @@ def test_an_encoder_without_heads_says_so_and_shows_no_other_ones_scores(open_wi
     commands = "\n".join(code.value for code in app.code)
     assert "core embed" in commands and "--encoder tiny-instructed" in commands
     assert "core train-heads" in commands and "core benchmark" in commands
-    assert "cohort average" not in text and not app.get("plotly_chart") and not app.tabs
+    assert "average of" not in text and not app.get("plotly_chart") and not app.tabs
     assert "Tokens of the record" in text and "the oldest visits are cut" in text
     for computed in ("tokens/s", "from the cache"):  # what can be done without heads
         next(button for button in app.button if button.label == "Embed this record").click()

@@ -20,7 +20,7 @@ def show(state: EncoderState) -> None:
         [
             ("Vector", f"{spec.dimension:,}" if spec.dimension else "the server's"),
             ("Context", f"{spec.context:,} tokens" if spec.context else "the server's"),
-            ("Reads at most", f"{spec.max_tokens:,} tokens" if spec.max_tokens else "no bound"),
+            ("Reads at most", f"{spec.max_tokens:,} tokens" if spec.max_tokens else "the server's"),
             ("Pooling", POOLINGS.get(spec.pooling, "the server's")),
             ("Attention", "the server's" if spec.remote else spec.attention),
             ("Chunks", "none" if spec.chunking == "none" else f"{spec.chunking}, {spec.chunk_tokens} tokens"),

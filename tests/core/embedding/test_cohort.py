@@ -1,11 +1,14 @@
 """Cohort features from the demo generator's records and tiny models."""
 
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -145,8 +148,82 @@ def test_another_run_does_not_mix_with_the_one_that_is_there(demo, tmp_path):
     assert (tmp_path / "other" / "letter.txt").read_text() == "mine"
 
 
+@pytest.fixture
+def copied(demo, tmp_path) -> Path:
+    return shutil.copytree(demo, tmp_path / "copied")
+
+
+def rewrite(path: Path, change) -> None:
+    change(pl.read_parquet(path)).write_parquet(path)
+
+
+def test_a_run_is_not_continued_on_data_that_have_changed(copied, tmp_path, monkeypatch):
+    """Same name, same labels: only the contents say that the vectors there are of other records."""
+    dest, data, codes = tmp_path / "f", copied / "data" / "0.parquet", copied / "metadata" / "codes.parquet"
+    embed_cohort(copied, dest, "tiny-bert", TASKS)
+    assert embed_cohort(copied, dest, "tiny-bert", TASKS).stats.pieces == 0
+    kept = {path: path.read_bytes() for path in (data, codes)}
+    changed = r"another run .the dataset's events or code descriptions have changed since.; choose another --out"
+    for path, change in (
+        (data, lambda frame: frame.filter(~pl.col("code").str.starts_with("ICD10CM"))),
+        (codes, lambda frame: frame.with_columns(pl.col("description") + "!")),
+    ):
+        rewrite(path, change)
+        with pytest.raises(InputError, match=changed):
+            embed_cohort(copied, dest, "tiny-bert", TASKS)
+        path.write_bytes(kept[path])
+        assert embed_cohort(copied, dest, "tiny-bert", TASKS).stats.pieces == 0
+    rewrite(next(copied.glob("labels/guo_los/*.parquet")), lambda frame: frame[1:])
+    with pytest.raises(InputError, match=r"another run .labels of other subjects or times are asked for"):
+        embed_cohort(copied, dest, "tiny-bert", ["guo_los"])
+    monkeypatch.setattr(cohort_module, "SERIALIZER", 99)
+    with pytest.raises(InputError, match=r"another run .records are written by other rules since"):
+        embed_cohort(copied, dest, "tiny-bert", TASKS)
+
+
+def test_a_folder_that_does_not_say_on_what_data_is_not_continued(demo, tmp_path):
+    dest = tmp_path / "f"
+    embed_cohort(demo, dest, "tiny-bert", ["guo_los"])
+    plan = json.loads((dest / "plan.json").read_text())
+    (dest / "plan.json").write_text(json.dumps({key: plan[key] for key in plan if key != "records_sha256"}))
+    with pytest.raises(InputError, match="an earlier version made them, which did not note on what data"):
+        embed_cohort(demo, dest, "tiny-bert", ["guo_los"])
+
+
+def test_labels_without_a_record_are_left_out_and_counted(copied, tmp_path, capsys):
+    embed_cohort(copied, tmp_path / "good", "tiny-bert", TASKS)
+    good = read_features(tmp_path / "good")
+    stranger, unborn = 10**9 + 7, datetime(1900, 1, 1)
+    for task in TASKS:
+        rewrite(
+            next(copied.glob(f"labels/{task}/*.parquet")),
+            lambda frame: pl.concat(
+                [
+                    frame,
+                    frame[:1].with_columns(subject_id=pl.lit(stranger, frame.schema["subject_id"])),
+                    frame[:2].with_columns(prediction_time=pl.lit(unborn, frame.schema["prediction_time"])),
+                ]
+            ),
+        )
+    words = ["embed", str(copied), "--out", str(tmp_path / "f"), "--encoder", "tiny-bert", "--tasks", ",".join(TASKS)]
+    assert cli.main(words) == 0
+    printed = capsys.readouterr().out
+    assert "left out: 2 labels of subjects that the dataset lacks, 4 labels from before the subject's birth" in printed
+    features = read_features(tmp_path / "f")
+    assert features.manifest["left_out"] == {"unknown_subject": 2, "before_birth": 4}
+    assert good.manifest["left_out"] == {}
+    assert features.manifest["rows_sha256"] == good.manifest["rows_sha256"]
+    np.testing.assert_array_equal(features.matrix, good.matrix)
+    assert embed_cohort(copied, tmp_path / "good", "tiny-bert", TASKS).resumed_rows == len(good.matrix)
+    assert read_features(tmp_path / "good").manifest["left_out"] == {"unknown_subject": 2, "before_birth": 4}
+    for path in copied.glob("labels/*/*.parquet"):
+        rewrite(path, lambda frame: frame.filter(pl.col("subject_id") == stranger))
+    with pytest.raises(InputError, match=r"all labels of .* are of subjects that the dataset lacks; check the labels"):
+        embed_cohort(copied, tmp_path / "none", "tiny-bert", TASKS)
+
+
 def test_a_record_that_cannot_be_embedded_is_named_and_what_is_done_stays(demo, tmp_path, monkeypatch):
-    rows = cohort_module.cohort_rows(open_dataset(demo), TASKS, by_task=False)
+    rows, _ = cohort_module.cohort_rows(open_dataset(demo), TASKS, by_task=False)
     bad = rows["subject_id"][-1]
     write = cohort_module.serialize_many
 
@@ -171,6 +248,8 @@ def test_bad_choices_are_clear_errors_before_anything_is_written(demo, tmp_path,
         ({"encoder": "tiny-bert", "engine": "spark"}, "no engine 'spark'"),
         ({"encoder": EncoderChoice("tiny-bert", max_tokens=3)}, "too few"),
         ({"encoder": EncoderChoice("tiny-qwen3", chunk=9)}, "does not suit"),
+        ({"encoder": EncoderChoice("openai-compatible", max_tokens=512)}, "is a server, which cuts texts by itself"),
+        ({"encoder": EncoderChoice("openai-compatible", chunk=512)}, "is a server, its texts are not cut into chunks"),
     ):
         with pytest.raises(InputError, match=message):
             embed_cohort(demo, dest, **arguments)

@@ -226,7 +226,11 @@ def test_adapters_are_part_of_the_fingerprint_and_found_in_the_weights_folder(
     found = weights_module.find_weights(spec)
     assert [path.name for path in found.adapters] == ["first", "second"]
     alone = weights_module.find_weights(tiny_spec("llama", tiny_folders["llama"]))
-    assert found.sha256 != alone.sha256
+    assert found.sha256 != alone.sha256 and found.config_sha256 != alone.config_sha256
+    card = found.adapters[1] / "adapter_config.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"lora_alpha": 32}))
+    scaled = weights_module.find_weights(spec)
+    assert scaled.sha256 == found.sha256 and scaled.config_sha256 != found.config_sha256
     weights_file = tiny_folders["llama"] / "model.safetensors"
     assert alone.sha256 == hashlib.sha256(weights_file.read_bytes()).hexdigest()
 

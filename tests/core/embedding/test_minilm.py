@@ -161,6 +161,16 @@ def test_a_wrong_hash_is_an_error(own_weights):
         load_encoder("minilm")
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "config.json"])
+def test_a_changed_tokenizer_or_configuration_is_an_error(own_weights, name):
+    path = own_weights / name
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(
+        InputError, match=r"configuration and tokenizer of minilm are not the expected files .*; run: "
+    ):
+        load_encoder("minilm")
+
+
 def test_truncated_weights_are_an_error(own_weights):
     path = own_weights / "model.safetensors"
     path.write_bytes(path.read_bytes()[:1_000_000])
@@ -240,11 +250,12 @@ def test_weights_are_hashed_once_and_again_when_they_have_changed(own_weights, m
     monkeypatch.setattr(weights_module, "file_sha256", lambda path: hashed.append(path) or real(path))
     for _ in range(2):
         find_weights(get_spec("minilm"))
-    assert len(hashed) == 1
+    assert [path.name for path in hashed].count("model.safetensors") == 1
+    assert len(hashed) == len(set(hashed)) == 4  # config.json and the two files of the tokenizer
     path = own_weights / "model.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
     with pytest.raises(InputError, match="not the expected file"):
         find_weights(get_spec("minilm"))
-    assert len(hashed) == 2
+    assert [path.name for path in hashed[4:]] == ["model.safetensors"]

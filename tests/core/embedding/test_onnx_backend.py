@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -28,6 +29,21 @@ def test_the_exported_graph_is_kept_and_made_again_when_it_is_damaged(tiny_folde
     graph.write_bytes(graph.read_bytes()[:2000])
     np.testing.assert_allclose(load_encoder(spec=spec, device="cpu").embed(TEXTS), first, atol=1e-6)
     assert [path.name for path in (tmp_path / "onnx").iterdir()] == [graph.name]
+
+
+def test_another_configuration_of_the_same_weights_has_a_graph_of_its_own(tiny_folders, tmp_path, monkeypatch):
+    settings = onnx_backend.get_settings().model_copy(update={"home": tmp_path / "home"})
+    monkeypatch.setattr(onnx_backend, "get_settings", lambda: settings)
+    folder = shutil.copytree(tiny_folders["bert"], tmp_path / "bert")
+    spec = tiny_spec("bert", folder)
+    first = load_encoder(spec=spec, device="cpu").embed(TEXTS)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_act": "relu"}))
+    onnx, plain = (
+        load_encoder(spec=spec, device="cpu", backend=name).embed(TEXTS) for name in ("onnxruntime", "torch")
+    )
+    assert np.sum(onnx * plain, axis=1).min() > 0.99999 > np.sum(onnx * first, axis=1).max()
+    assert len(list((tmp_path / "home" / "onnx").iterdir())) == 2
 
 
 def test_weights_that_lack_tensors_are_an_error_here_too(tiny_folders, tmp_path, monkeypatch):

@@ -142,6 +142,31 @@ def test_a_bad_entry_is_named(tmp_path, change, message):
         read_specs(path)
 
 
+SERVER = """
+[ours]
+source = "server"
+architecture = "server"
+dimension = 0
+pooling = "server"
+attention = "server"
+licence = "ours"
+"""
+
+
+def test_a_server_cuts_texts_by_itself(tmp_path):
+    path = tmp_path / "own.toml"
+    for given in ("", "context = 8192", "max_tokens = 0"):
+        path.write_text(SERVER + given)
+        assert read_specs(path)["ours"].max_tokens == 0
+    for given in ("max_tokens = 512", 'chunking = "window"\nchunk_tokens = 512'):
+        path.write_text(SERVER + given)
+        with pytest.raises(InputError, match=r"\[ours\]: max_tokens and chunking have no effect on a server"):
+            read_specs(path)
+    with pytest.raises(InputError, match="512 tokens cannot be asked of it; set the longest input in the server"):
+        get_spec("openai-compatible").reading(512)
+    assert get_spec("qwen3-embedding-8b").reading(512).max_tokens == 512
+
+
 def test_one_bound_stands_for_the_other(tmp_path):
     path = tmp_path / "own.toml"
     for given, bounds in (("", (512, 512)), ("max_tokens = 4096", (4096, 4096)), ("context = 128", (128, 128))):

@@ -84,6 +84,7 @@ def tiny_spec(family: str, folder: Path, **changes: object) -> EncoderSpec:
         "dimension": WIDTH,
         "source": f"folder:{folder}",
         "sha256": "",
+        "config_sha256": "",
         "adapters": (),
         "parameters": 50_000,
         "max_tokens": 4096,

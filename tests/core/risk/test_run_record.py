@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from core.cli import main
+from core.ehr.content import dataset_sha256
 from core.errors import InputError
 from core.risk.report import render_report
 from core.risk.run_record import (
     FILE,
     PATIENTS_NOTES,
     command_line,
-    dataset_sha256,
     is_synthetic,
     read_record,
     record_rows,
