@@ -73,12 +73,15 @@ def run(args: argparse.Namespace) -> None:
 
 def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, mask: Path | None, out: Path) -> dict[str, Any]:
     """Explain one file, against its ground truth if it has one, and write its folder; returns a summary."""
-    from core.imaging.cams import explain
+    from core.errors import InputError
+    from core.imaging.cams import check_layers, explain
     from core.imaging.display import DisplayOptions
     from core.imaging.export import explanation_files, write_folder
     from core.imaging.faithfulness import deletion_insertion
     from core.imaging.ground_truth import dice_by_class, place_of, read_ground_truth, require_size
     from core.imaging.layers import default_layer
+    from core.imaging.matching import slice_axis
+    from core.imaging.palettes import DIVERGING, SEQUENTIAL
     from core.imaging.readers import read_image
     from core.imaging.regions import parse_region
     from core.progress import terminal_bar
@@ -89,7 +92,7 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, mask: Pat
     image = read_image(
         data,
         frame=args.frame,
-        axis=args.axis,
+        axis=slice_axis(segmenter.card, args.axis),
         slice=args.slice,
         volume=args.volume,
         window=parse_window(args.window),
@@ -103,17 +106,20 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, mask: Pat
     layers = None if args.layers.strip() == "all" else [name.strip() for name in args.layers.split(",")]
     result = explain(segmenter, image, region, args.class_index, layers)
     shown = args.show or default_layer(list(result.maps))
+    palettes = DIVERGING if args.signed else SEQUENTIAL
+    if args.palette and args.palette not in palettes:
+        raise InputError(
+            f"there is no palette {args.palette!r} for these maps", f"choose one of {', '.join(palettes)}"
+        )
     options = DisplayOptions(
         signed=args.signed,
         scale="own" if args.own_scale else "shared",
-        palette=args.palette or ("RdBu_r" if args.signed else "inferno"),
+        palette=args.palette or palettes[0],
         zoom=args.zoom,
     )
     if shown not in result.maps:
-        from core.imaging.cams import check_layers
-
         check_layers(segmenter, [shown])
-        shown = default_layer(list(result.maps))
+        raise InputError(f"the layer {shown} is not among --layers", "add it there, or leave --show out")
     if truth is not None:
         extra["ground_truth"] = {"dice": dice_by_class(result.segmentation.mask, truth, segmenter.classes)}
     evidence = {}
@@ -235,9 +241,13 @@ def request(args: argparse.Namespace, segmenter: Any, data: bytes, mask: Path | 
     """What was asked, by content: a finished folder with the same request need not be made again."""
     import hashlib
 
+    from core.versions import own_version
+
     asked: dict[str, Any] = {name: getattr(args, name) for name in _ASKED}
     asked["image_sha256"] = hashlib.sha256(data).hexdigest()
     asked["weights_sha256"] = segmenter.weights_sha256
+    asked["preprocessing"], asked["classes"] = segmenter.preprocessing.to_card(), list(segmenter.classes)
+    asked["chartlight"] = own_version()
     asked["ground_truth_sha256"] = hashlib.sha256(read_bytes(mask)).hexdigest() if mask else None
     return asked
 

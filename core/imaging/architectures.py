@@ -158,25 +158,25 @@ def load_parameters(model: nn.Module, parameters: Mapping[str, torch.Tensor]) ->
     model.load_state_dict({**{key: own[key] for key in counters}, **given})
 
 
-def strip_activation(model: nn.Module) -> bool:
+def strip_activation(model: nn.Module) -> nn.Module | None:
     """Replace a final softmax or sigmoid of the network by the identity, so that it gives logits.
 
     Handles segmentation_models_pytorch heads and any network whose last child (at any depth) is the activation.
     An activation inside ``forward`` cannot be seen here; :func:`core.imaging.cams.explain` refuses such outputs.
 
     Returns:
-        Whether there was one.
+        The activation, or None where there was none.
     """
     head = getattr(model, "segmentation_head", None)
     parent: nn.Module = head if isinstance(head, nn.Module) else model
     while True:
         children = list(parent.named_children())
         if not children:
-            return False
+            return None
         name, last = children[-1]
         if isinstance(last, nn.Softmax | nn.Softmax2d | nn.LogSoftmax | nn.Sigmoid | nn.LogSigmoid):
             setattr(parent, name, nn.Identity())
-            return True
+            return last
         parent = last
 
 

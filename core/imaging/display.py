@@ -66,7 +66,7 @@ class DisplayedMap:
     Attributes:
         values: float32 (h, w) on the image's pixels: 0..1, or -1..1 when signed.
         limit: the raw value that 1 stands for; 0 for an all-zero map.
-        maximum, minimum: of the raw map, before any step.
+        maximum, minimum: of the raw map's cells on the image, before any step.
         steps: what was done, in order.
     """
 
@@ -115,7 +115,10 @@ def display_maps(maps: Sequence[np.ndarray], geometry: Geometry, options: Displa
             f"crop the padding, resize to {geometry.image_size[0]} x {geometry.image_size[1]}",
             f"divide by {limit:.9g} ({options.scale} {which} of the absolute values)" if limit > 0 else "all zero",
         )
-        shown.append(DisplayedMap(scaled.astype(np.float32), float(limit), float(raw.max()), float(raw.min()), steps))
+        seen = raw[geometry.content_share(raw.shape) > 0]
+        shown.append(
+            DisplayedMap(scaled.astype(np.float32), float(limit), float(seen.max()), float(seen.min()), steps)
+        )
     return shown
 
 

@@ -4,11 +4,12 @@ Pixels of the network's input are ranked by a map. Deletion replaces the highest
 back first on the baseline image; after each step the class's mean logit and probability over M are measured. M stays
 what it was. A faithful map makes deletion fall and insertion rise quickly. Two controls belong to the answer: a
 random order, and the mask itself (inside of M first), which is a strong order that knows nothing of the network.
+The padding around the image is made anew of the changed pixels: a deleted pixel is not left in its mirror image.
 
 At layers near the output Seg-HiRes is almost the mask, and wins deletion measured on M by construction.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from core.errors import InputError
 from core.imaging.architectures import first_output
 from core.imaging.baselines import BASELINES, NoisyLinearImputer, constant_baseline
 from core.imaging.cams import METHODS, CamResult
+from core.imaging.preprocess import Geometry, pad_to
 from core.imaging.segmenters import Segmenter, class_logits, pixels_of
 from core.progress import Progress, silent
 
@@ -121,7 +123,7 @@ def deletion_insertion(
     for order in orders:
         # the ends are the image itself and the baseline image, the same for all: they are run once
         plan += [(order, kind, step) for kind in ("deletion", "insertion") for step in range(1, steps)]
-    perturbation = Perturbation(tensor[0], geometry.offset, geometry.content_size, baseline, seed)
+    perturbation = Perturbation(tensor[0], geometry, baseline, seed)
     jobs: list[tuple[np.ndarray, int, bool]] = [(orders["random"], 0, True), (orders["random"], n_pixels, True)]
     jobs += [(orders[order], int(counts[step]), kind == "deletion") for order, kind, step in plan]
     logits, probabilities = _measure(segmenter, perturbation, jobs, result, progress or silent)
@@ -158,8 +160,7 @@ def pixel_orders(result: CamResult, layer: str, seed: int = 0) -> dict[str, np.n
         grid = functional.interpolate(raw, size=geometry.grid_size, mode="bilinear", align_corners=False)[0, 0]
         orders[method] = _best_first(geometry.crop(grid).numpy(), shuffled)
     orders["random"] = random.permutation(height * width)
-    (row, column) = geometry.offset
-    mask = result.mask[row : row + height, column : column + width]
+    mask = result.mask[geometry.content]
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     distance = np.zeros_like(depth) if mask.all() else ndimage.distance_transform_edt(~mask)
     orders["mask"] = _best_first(np.where(mask, depth, -distance), shuffled)
@@ -174,34 +175,26 @@ def _best_first(values: np.ndarray, tie_break: np.ndarray) -> np.ndarray:
 class Perturbation:
     """Makes perturbed inputs out of one input (c, H, W): the first pixels of an order are deleted, or alone kept."""
 
-    def __init__(
-        self, image: torch.Tensor, offset: tuple[int, int], content: tuple[int, int], baseline: str, seed: int
-    ):
+    def __init__(self, image: torch.Tensor, geometry: Geometry, baseline: str, seed: int):
         if baseline not in BASELINES:
             raise InputError(f"there is no baseline {baseline!r}", f"choose one of {', '.join(BASELINES)}")
-        self.image = image
-        self.offset, self.content = offset, content
-        self.imputer = NoisyLinearImputer(self._crop(image), seed=seed) if baseline == "noisy_linear" else None
-        self.replacement = None if self.imputer else constant_baseline(self._crop(image), baseline)
-
-    def _crop(self, image: torch.Tensor) -> torch.Tensor:
-        (row, column), (height, width) = self.offset, self.content
-        return image[:, row : row + height, column : column + width]
+        self.geometry = geometry
+        self.inside = geometry.crop(image)
+        self.imputer = NoisyLinearImputer(self.inside, seed=seed) if baseline == "noisy_linear" else None
+        self.replacement = None if self.imputer else constant_baseline(self.inside, baseline)
 
     def __call__(self, order: np.ndarray, count: int, deletion: bool) -> torch.Tensor:
         """The input with the first ``count`` pixels of the order deleted, or all others (insertion)."""
-        chosen = np.zeros(self.content[0] * self.content[1], bool)
+        size = self.geometry.content_size
+        chosen = np.zeros(size[0] * size[1], bool)
         chosen[order[:count]] = True
-        deleted = (chosen if deletion else ~chosen).reshape(self.content)
-        inside = self._crop(self.image)
+        deleted = (chosen if deletion else ~chosen).reshape(size)
         if self.imputer is not None:
-            filled = torch.from_numpy(self.imputer(deleted)).to(inside) if deleted.any() else inside
+            filled = torch.from_numpy(self.imputer(deleted)).to(self.inside) if deleted.any() else self.inside
         else:
             assert self.replacement is not None
-            filled = torch.where(torch.from_numpy(deleted).to(inside.device), self.replacement, inside)
-        perturbed = self.image.clone()
-        self._crop(perturbed)[:] = filled
-        return perturbed
+            filled = torch.where(torch.from_numpy(deleted).to(self.inside.device), self.replacement, self.inside)
+        return pad_to(filled, self.geometry)
 
 
 def _measure(
@@ -212,16 +205,14 @@ def _measure(
     progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean logit and mean probability over M for each job."""
-    network = segmenter.network
-    height, width = perturbation.image.shape[-2:]
+    height, width = result.geometry.grid_size
     size = max(1, BATCH_PIXELS // (height * width))
-    inside = torch.from_numpy(result.mask).to(perturbation.image.device)
-    tiles = segmenter.tiles((height, width))
+    inside = torch.from_numpy(result.mask).to(segmenter.device)
     logits, probabilities = [], []
     progress(0, len(jobs), "images")
     for start in range(0, len(jobs), size):
         batch = torch.stack([perturbation(*job) for job in jobs[start : start + size]])
-        for output in _outputs(network, batch, tiles, inside):
+        for output in _outputs(segmenter, batch, inside):
             wanted = class_logits(output[..., None], result.class_index)[..., 0]
             logits.append(float(wanted.double().mean()))
             probabilities.append(float(_probability(output, result.class_index).double().mean()))
@@ -229,20 +220,14 @@ def _measure(
     return np.array(logits), np.array(probabilities)
 
 
-def _outputs(
-    network: torch.nn.Module, batch: torch.Tensor, tiles: Sequence[Any], inside: torch.Tensor
-) -> Iterator[torch.Tensor]:
-    """The logits (C, |M|) over M of each image of a batch."""
-    with torch.inference_mode():
-        if len(tiles) == 1:
-            outputs = first_output(network(batch.contiguous(memory_format=torch.channels_last)))
-            yield from (output[:, inside] for output in outputs)
-            return
-        from core.imaging.tiling import run_tiled
-
-        for image in batch:
-            output = run_tiled(lambda part: first_output(network(part)), image[None], list(tiles))[0]
-            yield output[:, inside]
+def _outputs(segmenter: Segmenter, batch: torch.Tensor, inside: torch.Tensor) -> list[torch.Tensor]:
+    """The logits (C, |M|) over M of each image of a batch; the network is locked for this batch alone."""
+    height, width = inside.shape
+    if len(segmenter.tiles((height, width))) > 1:
+        return [segmenter.logits(image[None])[0][:, inside] for image in batch]
+    with segmenter.lock, torch.inference_mode():
+        outputs = first_output(segmenter.network(batch.contiguous(memory_format=torch.channels_last)))
+        return [output[:, inside] for output in outputs]
 
 
 def _probability(logits: torch.Tensor, class_index: int) -> torch.Tensor:

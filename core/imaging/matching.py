@@ -1,9 +1,10 @@
-"""Which segmenter an image is meant for, as far as the file tells: DICOM's modality, a volume, colours."""
+"""Which segmenter an image is meant for, as far as the file tells, and how a volume is cut for one."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from core.imaging.readers import MedicalImage
+from core.imaging.readers import AXES, MedicalImage
+from core.imaging.readers.image import Axis
 
 KINDS = {
     "radiography": {"CR", "DX", "RG"},
@@ -43,3 +44,13 @@ def mismatch(image: MedicalImage, card: Mapping[str, Any]) -> str | None:
     if kind is None or not made_for or made_for == kind:
         return None
     return f"The file says {kind}; this segmenter was made for {made_for}: do not expect sense of what it marks."
+
+
+def slice_axis(card: Mapping[str, Any], given: Axis | None = None) -> Axis | None:
+    """The axis along which a volume is cut for a segmenter: the one given, else the ``view`` of its card.
+
+    Returns:
+        None where neither says: readers then take the finest axis.
+    """
+    view = card.get("view")
+    return given or (view if view in AXES else None)

@@ -9,7 +9,7 @@ A card's ``preprocessing`` block says how its segmenter wants to be fed::
     intensity: percentile  # percentile: the image's own low..high percentiles to 0..1; window: low..high to 0..1
     low: 0.5
     high: 99.5
-    mean: 0.5              # then (value - mean) / std
+    mean: 0.5              # then (value - mean) / std; a number for all channels, or a list of one each
     std: 0.25
     tile: 512              # larger grids are cut into tiles of this side with overlap (0: never)
 
@@ -58,11 +58,25 @@ class Geometry:
     grid_size: tuple[int, int]
     offset: tuple[int, int]
 
+    @property
+    def content(self) -> tuple[slice, slice]:
+        """Rows and columns of the grid on which the image lies."""
+        (row, column), (height, width) = self.offset, self.content_size
+        return slice(row, row + height), slice(column, column + width)
+
     def crop(self, maps: torch.Tensor) -> torch.Tensor:
         """Cut the padding off maps (..., H, W) at grid size; returns (..., *content_size)."""
         self._require(maps, self.grid_size)
-        (row, column), (height, width) = self.offset, self.content_size
-        return maps[..., row : row + height, column : column + width]
+        return maps[(..., *self.content)]
+
+    def content_share(self, cells: tuple[int, int]) -> np.ndarray:
+        """The part, 0..1, of each cell (a, b) of a layer, which covers the whole grid, that lies on the image."""
+        sides = []
+        for count, whole, start, length in zip(cells, self.grid_size, self.offset, self.content_size, strict=True):
+            edges = np.arange(count + 1) * whole / count
+            within = np.minimum(edges[1:], start + length) - np.maximum(edges[:-1], start)
+            sides.append(np.maximum(within, 0) * count / whole)
+        return np.outer(*sides)
 
     def to_image(self, maps: torch.Tensor, mode: Literal["bilinear", "nearest"] = "bilinear") -> torch.Tensor:
         """Bring maps (..., H, W) at grid size to the image's pixels (..., h, w); exact where nothing was resized."""
@@ -78,8 +92,7 @@ class Geometry:
         labels = torch.from_numpy(np.ascontiguousarray(mask).astype(np.float64))
         content = _interpolate(labels, self.content_size, "nearest").numpy().astype(mask.dtype)
         grid = np.zeros(self.grid_size, mask.dtype)
-        (row, column), (height, width) = self.offset, self.content_size
-        grid[row : row + height, column : column + width] = content
+        grid[self.content] = content
         return grid
 
     def point_to_grid(self, x: float, y: float) -> tuple[int, int]:
@@ -106,8 +119,8 @@ class Preprocessing:
     intensity: Literal["percentile", "window"] = "percentile"
     low: float = 0.5
     high: float = 99.5
-    mean: float = 0.5
-    std: float = 0.25
+    mean: float | tuple[float, ...] = 0.5
+    std: float | tuple[float, ...] = 0.25
     tile: int = 0
 
     def __post_init__(self) -> None:
@@ -118,7 +131,14 @@ class Preprocessing:
             raise InputError(f"preprocessing has resize {self.resize!r} and intensity {self.intensity!r}", fix)
         if not (self.size > 0 and self.stride > 0 and self.tile >= 0 and self.tile % self.stride == 0):
             raise InputError("preprocessing needs size and stride above 0 and a tile that the stride divides", fix)
-        if not (self.std > 0 and self.low < self.high and np.isfinite([self.low, self.high, self.mean]).all()):
+        for name in ("mean", "std"):
+            if np.ndim(values := getattr(self, name)) and len(values) != self.channels:
+                raise InputError(
+                    f"preprocessing gives {len(values)} numbers for {name} and has {self.channels} channels",
+                    "give a number, or one for each channel",
+                )
+        finite = np.isfinite([self.low, self.high, *np.ravel(self.mean), *np.ravel(self.std)]).all()
+        if not (finite and np.min(self.std) > 0 and self.low < self.high):
             raise InputError("preprocessing needs low below high and a std above 0", fix)
         if self.intensity == "percentile" and not 0 <= self.low < self.high <= 100:
             raise InputError("preprocessing has percentiles outside 0..100", fix)
@@ -139,15 +159,16 @@ class Preprocessing:
         if channels is not None:
             values.setdefault("channels", channels)
         for name, value in values.items():
-            if name not in ("resize", "intensity"):
-                if isinstance(value, bool) or not isinstance(value, int | float):
-                    raise InputError(f"preprocessing field {name!r} is {value!r}", "give a number")
-                values[name] = int(value) if known[name] is int or known[name] == "int" else float(value)
+            if name in ("mean", "std") and isinstance(value, list | tuple):
+                values[name] = tuple(_number(name, one) for one in value)
+            elif name not in ("resize", "intensity"):
+                number = _number(name, value)
+                values[name] = int(number) if known[name] is int or known[name] == "int" else number
         return cls(**values)
 
     def to_card(self) -> dict[str, Any]:
         """The block as a card holds it."""
-        return asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def geometry(self, height: int, width: int) -> Geometry:
         """Where an image of this size lies on the grid."""
@@ -184,7 +205,8 @@ class Preprocessing:
             low, high = np.percentile(values[0] if self.channels == 1 else values, [self.low, self.high])
         span = float(high) - float(low)
         scaled = np.clip((values - np.float32(low)) / np.float32(span), 0, 1) if span > 0 else np.zeros_like(values)
-        return ((scaled - np.float32(self.mean)) / np.float32(self.std)).astype(np.float32)
+        mean, std = (np.reshape(np.asarray(values, np.float32), (-1, 1, 1)) for values in (self.mean, self.std))
+        return ((scaled - mean) / std).astype(np.float32)
 
     def prepare(self, pixels: np.ndarray) -> tuple[torch.Tensor, Geometry]:
         """Pixels (h, w) or (h, w, 3), any range, to the model's input (1, channels, H, W) float32 and its geometry."""
@@ -192,6 +214,13 @@ class Preprocessing:
         geometry = self.geometry(*values.shape[-2:])
         content = resize_to(values, geometry.content_size)
         return pad_to(content, geometry)[None], geometry
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        more = ", or a list of one for each channel" if name in ("mean", "std") else ""
+        raise InputError(f"preprocessing field {name!r} is {value!r}", f"give a number{more}")
+    return float(value)
 
 
 def resize_to(values: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

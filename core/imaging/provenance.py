@@ -123,7 +123,7 @@ def manifest(
             "through": dict(result.shares.through),
         }
     if shown_layer is not None:
-        described["agreement"] = agreement(result.maps[shown_layer], result.mask).describe()
+        described["agreement"] = agreement(result.maps[shown_layer], result.mask, geometry).describe()
     if shown:
         described["display"]["maps"] = {
             method: {"steps": list(item.steps), "limit": item.limit, "name": METHODS[method]}

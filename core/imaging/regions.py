@@ -120,8 +120,7 @@ def region_mask(
     size = (int(tensor.shape[-2]), int(tensor.shape[-1]))
     geometry = geometry or Geometry(size, size, size, (0, 0))
     content = np.zeros(size, bool)
-    (row, column), (rows, columns) = geometry.offset, geometry.content_size
-    content[row : row + rows, column : column + columns] = True
+    content[geometry.content] = True
     predicted = (class_mask(tensor) == class_index).cpu().numpy() & content
 
     if region.kind == "image":

@@ -37,6 +37,7 @@ from core.imaging.cards import class_colours, class_names
 from core.imaging.folding import fold_batch_norms
 from core.imaging.local_gradients import localize_gradients
 from core.imaging.preprocess import Geometry, Preprocessing
+from core.imaging.readers.image import AXES
 from core.imaging.tiling import Tile, plan_tiles, run_tiled
 from core.settings import PROJECT_ROOT, get_settings
 
@@ -199,16 +200,19 @@ def wrap_model(
     """Make a segmenter of a network in memory. The network is used as it is: evaluation mode is required.
 
     Raises:
-        InputError: it is in training mode, gives no map per class, the class names are too few or too many, or a
-            colour of the card is none.
+        InputError: it is in training mode, cannot be run, gives no map per class or classes that overlap, the class
+            names are too few or too many, or the card's view or a colour of it is none.
     """
     if model.training:
         raise InputError("the network is in training mode", "call model.eval() first")
     if in_channels is None:
         first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
         in_channels = first.in_channels if first is not None else 3
+    if (view := (card or {}).get("view")) not in (None, *AXES):
+        raise InputError(f"the card's view {view!r} is no axis", f"write {', '.join(AXES)} or no view in card.yaml")
     remarks = list(notes)
-    if strip_activation(model):
+    activation = strip_activation(model)
+    if activation is not None:
         remarks.append("The network's final activation was removed: it is explained at its logits.")
     preprocessing = preprocessing or Preprocessing.from_card(None, channels=in_channels)
     if preprocessing.channels != in_channels:
@@ -220,14 +224,17 @@ def wrap_model(
     stride = math.lcm(preprocessing.stride, output_stride(model), plan.minimum_side)
     tile = -(-preprocessing.tile // stride) * stride
     preprocessing = dataclasses.replace(preprocessing, stride=stride, tile=tile)
-    n_classes = max(2, _channels_out(model, in_channels, plan.minimum_side * 2))
+    n_channels = _channels_out(model, in_channels, plan.minimum_side * 2)
+    if isinstance(activation, nn.Sigmoid | nn.LogSigmoid):
+        _require_one_class_a_pixel(n_channels, type(activation).__name__)
+    n_classes = max(2, n_channels)
     names = tuple(classes or (f"class {index}" for index in range(n_classes)))
     if len(names) != n_classes:
         raise InputError(
             f"the card names {len(names)} classes, the network gives {n_classes}",
             "name each class in card.yaml, the background included",
         )
-    return Segmenter(
+    segmenter = Segmenter(
         name=name,
         model=model,
         card=dict(card or {}),
@@ -239,6 +246,23 @@ def wrap_model(
         piecewise_linear=is_piecewise_linear(model),
         notes=tuple(remarks),
     )
+    try:  # what is run is not the network that was tried so far
+        _channels_out(segmenter.network, in_channels, plan.minimum_side * 2)
+    except RuntimeError as error:
+        raise InputError(
+            f"the network cannot be run on an image once it is made ready ({error})", "choose another architecture"
+        ) from error
+    return segmenter
+
+
+def _require_one_class_a_pixel(n_channels: int, activation: str) -> None:
+    """Refuse several classes with a sigmoid each: a pixel may have two or none, which one mask cannot say."""
+    if n_channels > 1:
+        raise InputError(
+            f"the network ends in a {activation} over {n_channels} classes, so they may overlap, and a mask here has "
+            "one class a pixel",
+            "give each class a network of one channel, or train with a softmax and a background class",
+        )
 
 
 def _channels_out(model: nn.Module, in_channels: int, side: int) -> int:
@@ -279,13 +303,16 @@ def load_segmenter(name_or_folder: str | Path, device: str | None = None) -> Seg
 
     Raises:
         MissingError: there is no such segmenter, or its weights are not in the folder.
-        InputError: the config is not allowed, or the weights do not fit it.
+        InputError: the config is not allowed or has classes that overlap, or the weights do not fit it.
     """
     folder = _resolve(name_or_folder)
     config = _read_config(folder)
     card = read_card(folder)
     path = _weights_path(folder)
+    activation = config.get("activation")
     model = build_model(config)
+    if str(activation).lower() in ("sigmoid", "logsigmoid"):
+        _require_one_class_a_pixel(int(config.get("classes", 1)), str(activation))
     load_parameters(model, _read_weights(path))
     model.requires_grad_(False)
     target = torch.device(_device(device))
@@ -293,8 +320,8 @@ def load_segmenter(name_or_folder: str | Path, device: str | None = None) -> Seg
     model = model.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lag
     in_channels = int(config.get("in_channels", 3))
     notes = []
-    if config.get("activation") not in (None, "identity"):
-        notes.append(f"The final {config['activation']} was left out: the network is explained at its logits.")
+    if activation not in (None, "identity"):
+        notes.append(f"The final {activation} was left out: the network is explained at its logits.")
     return wrap_model(
         model,
         folder.name,

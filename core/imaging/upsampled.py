@@ -60,6 +60,8 @@ class MergedUnetPlusPlusBlock(UnetPlusPlusBlock):  # type: ignore[misc]  # no st
 
 
 def _run(block: Any, low: torch.Tensor, skip: torch.Tensor | None) -> torch.Tensor:
+    if skip is not None and skip.shape[1] == 0:  # encoders without a feature at half resolution give an empty one
+        skip = None
     convolution, *after = block.conv1
     if not hasattr(block, "kernels"):
         with torch.inference_mode(False), torch.no_grad():  # or they could take no part in a graph

@@ -17,6 +17,7 @@ import torch
 from core.errors import InputError
 from core.imaging.cams import METHODS, explain
 from core.imaging.layers import default_layer
+from core.imaging.matching import slice_axis
 from core.imaging.provenance import shared_entries
 from core.imaging.readers.image import Axis, Choices
 from core.imaging.readers.limits import sniff
@@ -108,7 +109,7 @@ def explain_volume(
             f"the region {region} has its place in one slice", f"explain a volume over {', '.join(KINDS)}"
         )
     volume = open_volume(data, number)
-    axis = axis or Choices(axis=segmenter.card.get("view")).axis or volume.finest_axis()
+    axis = slice_axis(segmenter.card, axis) or volume.finest_axis()
     layer = layer or default_layer(list(segmenter.layers))
     sha256 = hashlib.sha256(data).hexdigest()
     shape = volume.values.shape[:3]

@@ -127,8 +127,10 @@ def test_the_name_of_a_file_is_never_shown_nor_kept(open_uploads, tmp_path, name
 
 
 @pytest.mark.slow
-def test_pictures_that_differ_in_four_pixels_are_two_pictures(open_uploads):
+def test_pictures_that_differ_in_four_pixels_are_two_pictures(open_uploads, monkeypatch):
     """Streamlit hashes a sample of a large array and would hand one session the other's map."""
+    kept = results.Results(limit=9)
+    monkeypatch.setattr(results, "kept", lambda shared: kept)
     one = np.random.default_rng(1).integers(0, 255, (1024, 1024, 3)).astype(np.uint8)
     two = one.copy()
     two[500:502, 700:702] = 255 - two[500:502, 700:702]
@@ -147,7 +149,7 @@ def test_pictures_that_differ_in_four_pixels_are_two_pictures(open_uploads):
     assert hashes[1] not in texts[0]
     assert hashes[1] in texts[1]
     assert hashes[0] not in texts[1]
-    maps = {key[1][0]: value for key, value in results.kept()._kept.items() if key[0] == "maps"}
+    maps = {key[1][0]: value for key, value in kept._kept.items() if key[0] == "maps"}
     assert {digest[:8] for digest in maps} == set(hashes)
     ours, theirs = maps.values()
     layer = list(ours.maps)[-1]

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.special import softmax
 from scipy.stats import entropy
+from streamlit.runtime import caching
 from streamlit.testing.v1 import AppTest
 
 from core.cli import main
@@ -32,7 +33,7 @@ from core.imaging.regions import Region
 from core.imaging.views import ZOOMS, View, view_around
 from core.jobs import JobQueue
 from pages.shared.imaging import case as cases
-from pages.shared.imaging import decision, results
+from pages.shared.imaging import decision, results, source
 from pages.shared.imaging.numbers import short
 from pages.shared.imaging.pictures import enlarged, outlined
 from pages.shared.imaging.region import clicked
@@ -41,6 +42,8 @@ from tests.core.imaging.nets import save_folder, small_unet
 from tests.pages.conftest import shown
 
 PAGE = "pages/imaging.py"
+SESSION = "test session id"
+"""AppTest's name of every session."""
 TABS = ("Compare", "Layers", "Evidence", "Export", "How to read this")
 
 
@@ -251,6 +254,25 @@ def test_the_window_for_the_eye_is_the_users_and_makes_no_map_again(open_imaging
     assert "0.5th to its 99.5th percentile" in text.replace("\\", "") and "CT lung" not in text
 
 
+def test_an_upload_and_what_is_made_of_it_go_with_the_session(open_imaging, monkeypatch):
+    """Streamlit drops the caches of a session when it ends; ours are these, and no other holds an upload."""
+    made = []
+    read, run = source.read_image, results.queue.run
+    monkeypatch.setattr(source, "read_image", lambda data, **more: made.append("image") or read(data, **more))
+    monkeypatch.setattr(results.queue, "run", lambda name, work: made.append(name) or run(name, work))
+    app = open_imaging({"source": "upload"})
+    made.clear()
+    sound(upload(app, png(6)))
+    first = made.copy()
+    assert first[0] == "image" and len(first) > 1
+    sound(app.run())
+    assert made == first, "within the session nothing is made twice"
+    caching.clear_session_data_cache(SESSION)
+    caching.clear_session_resource_cache(SESSION)
+    sound(app.run())
+    assert made == first * 2
+
+
 def test_an_image_and_its_region_stay_while_another_page_is_read(open_imaging):
     app = open_imaging({"source": "upload"})
     sound(upload(app, png(4)))
@@ -440,8 +462,8 @@ def test_the_segmentation_of_an_explanation_is_the_segmentation(models):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_two_who_ask_for_the_same_in_line_get_it_computed_once(workers, monkeypatch):
-    line, kept, computed = JobQueue(workers=workers), results.Results(), []
-    monkeypatch.setattr(results, "kept", lambda: kept)
+    line, kept, computed = JobQueue(workers=workers), results.Results(limit=9), []
+    monkeypatch.setattr(results, "kept", lambda shared: kept)
     monkeypatch.setattr(results.queue, "run", lambda name, work: line.submit(work, name).result())
     gate = threading.Event()
     ahead = [line.submit(lambda progress: gate.wait(20)) for _ in range(workers)]
@@ -452,7 +474,7 @@ def test_two_who_ask_for_the_same_in_line_get_it_computed_once(workers, monkeypa
         return object()
 
     with ThreadPoolExecutor(3) as pool:
-        found = [pool.submit(results.computed, ("maps", "same"), "The same", work) for _ in range(3)]
+        found = [pool.submit(results.computed, ("maps", "same"), "The same", work, True) for _ in range(3)]
         while any(line.position(job) for job in ahead) or len(line._waiting) < 3:
             time.sleep(0.01)
         gate.set()

@@ -187,7 +187,8 @@ class _Trainer:
     def run_epoch(self, epoch: int, progress: Progress) -> float:
         """One pass over the inputs; returns the mean loss."""
         recipe, one = self._recipe, self._round
-        mean, std = recipe.preprocessing.mean, recipe.preprocessing.std
+        given = (recipe.preprocessing.mean, recipe.preprocessing.std)
+        mean, std = (torch.tensor(values, dtype=torch.float32).reshape(-1, 1, 1) for values in given)
         losses = []
         self._model.train()
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self._inputs))

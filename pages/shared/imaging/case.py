@@ -73,7 +73,7 @@ def choose(source: Source) -> Case | None:
         progress(0, 1, "")
         return explain(segmenter, source.image, region, class_index)
 
-    result = results.computed(("maps", *key), "Explaining the segmentation", work)
+    result = results.computed(("maps", *key), "Explaining the segmentation", work, source.drawn)
     audit.record("explain_image", image_sha256=source.image.sha256, model=segmenter.name, page="imaging")
     return Case(source, segmenter, class_index, region, result, key)
 
@@ -84,7 +84,7 @@ def segmented(source: Source, segmenter: Segmenter) -> Segmentation:
     Where the region that will be explained does not depend on the mask's place, the same forward pass and the same
     turn in the queue explain it: :func:`choose` then finds the maps among the kept results.
     """
-    kept, class_index = results.kept(), _class_so_far(segmenter)
+    kept, class_index = results.kept(source.drawn), _class_so_far(segmenter)
     region = Region(kind) if (kind := regions.kind_so_far()) in ("mask", "image", "uncertain") else None
 
     def work(progress) -> Segmentation:
@@ -99,7 +99,7 @@ def segmented(source: Source, segmenter: Segmenter) -> Segmentation:
         return result.segmentation
 
     key = ("segmentation", source.key, segmenter.name, segmenter.weights_sha256)
-    found = results.computed(key, "Segmenting the image", work)
+    found = results.computed(key, "Segmenting the image", work, source.drawn)
     audit.record("segment", image_sha256=source.image.sha256, model=segmenter.name, page="imaging")
     return found
 

@@ -93,7 +93,7 @@ def _caption(case: Case, name: str, shown: dict[str, DisplayedMap]) -> str:
 
 
 def _numbers(case: Case, name: str) -> None:
-    found = agreement(case.result.maps[name], case.result.mask)
+    found = agreement(case.result.maps[name], case.result.mask, case.result.geometry)
     rows = []
     for method in METHODS:
         numbers = getattr(found, method)
@@ -145,7 +145,7 @@ def _windows(case: Case, name: str, chosen: DisplayOptions) -> None:
             progress(0, 1, "")
             return explain(case.segmenter, case.source.image, case.region, case.class_index, [name], sizes)
 
-        found = results.computed(("windows", *case.key, name), "Making the windowed maps", work)
+        found = results.computed(("windows", *case.key, name), "Making the windowed maps", work, case.source.drawn)
         key = f"im-window-{name}"
         if st.session_state.get(key) not in sizes:
             st.session_state[key] = sizes[len(sizes) // 2]

@@ -34,7 +34,7 @@ def measured(case: Case, name: str) -> dict[str, dict]:
     """What has been measured of a layer so far, for the manifest."""
     found = {}
     for what in ("deletion", "randomisation", "stability"):
-        value = results.kept().get((what, *case.key, name, *st.session_state.get(f"_im_{what}", ())))
+        value = results.kept(case.source.drawn).get((what, *case.key, name, *st.session_state.get(f"_im_{what}", ())))
         if value is not None:
             found[what] = value.describe()
     return found
@@ -43,7 +43,7 @@ def measured(case: Case, name: str) -> dict[str, dict]:
 def _on_demand(case: Case, what: str, label: str, settings: tuple, name: str, work):
     """A button, and what it made: kept until the case or a setting changes."""
     key = (what, *case.key, name, *settings)
-    found = results.kept().get(key)
+    found = results.kept(case.source.drawn).get(key)
     if found is None:
 
         def wanted() -> None:
@@ -54,7 +54,7 @@ def _on_demand(case: Case, what: str, label: str, settings: tuple, name: str, wo
             return None
         del st.session_state["_im_wanted"]  # whatever stops the work, it does not start again by itself
         audit.record("evidence", image_sha256=case.source.image.sha256, model=case.segmenter.name, page="imaging")
-        found = results.computed(key, label, work)
+        found = results.computed(key, label, work, case.source.drawn)
         st.rerun()
     st.session_state[f"_im_{what}"] = settings
     return found

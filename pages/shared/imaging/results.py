@@ -15,13 +15,13 @@ from core.progress import Progress
 from pages.shared import queue
 
 T = TypeVar("T")
-LIMIT = 64
+LIMIT, LIMIT_OF_A_SESSION = 64, 24
 
 
 class Results:
-    """The last results by key, shared by all sessions; they are read only."""
+    """The last results by key; they are read only."""
 
-    def __init__(self, limit: int = LIMIT):
+    def __init__(self, limit: int):
         self._limit = limit
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, object] = OrderedDict()
@@ -47,21 +47,31 @@ class Results:
                 self._kept.popitem(last=False)
 
 
+def kept(shared: bool) -> Results:
+    """Return where results are kept: of a drawing of ours for all sessions, of an upload as long as its session."""
+    return _of_all() if shared else _of_session()
+
+
 @st.cache_resource(show_spinner=False)
-def kept() -> Results:
-    """Return the results of this installation."""
-    return Results()
+def _of_all() -> Results:
+    return Results(LIMIT)
 
 
-def computed(key: Hashable, name: str, work: Callable[[Progress], T]) -> T:
+@st.cache_resource(show_spinner=False, scope="session")
+def _of_session() -> Results:
+    return Results(LIMIT_OF_A_SESSION)
+
+
+def computed(key: Hashable, name: str, work: Callable[[Progress], T], shared: bool) -> T:
     """Return the kept result of ``key``, or make it in the queue.
 
     Args:
         key: hash of the image and all settings that the result depends on.
         name: what the work is, as the user would say it.
         work: makes the result; it runs in another thread and must not call Streamlit.
+        shared: the image is a drawing of ours, see :func:`kept`.
     """
-    results = kept()
+    results = kept(shared)
 
     def work_once(progress: Progress) -> T:
         """Do the work unless another session had it done while this one stood in line."""

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.imaging.matching import suggest
+from core.imaging.matching import slice_axis, suggest
 from core.imaging.readers import MedicalImage
+from core.imaging.readers.image import Axis
 from core.imaging.segmenters import Segmenter, list_segmenters, read_card
 from pages.shared import resources
 
@@ -34,12 +35,12 @@ def choose(image: MedicalImage, model: str | None) -> Segmenter:
     return resources.segmenter(str(folders[name])).value
 
 
-def view(image: MedicalImage) -> str | None:
-    """The axis along which the segmenter of an upload reads volumes, before its choice is drawn."""
+def view(image: MedicalImage) -> Axis | None:
+    """The axis along which the segmenter of an upload reads volumes, before its choice is drawn; None: the finest."""
     known = cards()
     first = suggest(image, known)
     chosen = st.session_state.get(_key(f"upload-{first}"), first)
-    return known.get(chosen, {}).get("view")
+    return slice_axis(known.get(chosen, {}))
 
 
 @st.cache_data(show_spinner=False, ttl=60)

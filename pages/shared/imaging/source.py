@@ -125,12 +125,13 @@ def _upload() -> Source | None:
     )
 
 
-@st.cache_data(show_spinner="Reading the image …", max_entries=24)
+# an upload's pixels belong to its session: Streamlit drops these caches when it ends
+@st.cache_data(show_spinner="Reading the image …", max_entries=8, scope="session")
 def _read(sha256: str, choices: tuple, extension: str, _data: bytes) -> MedicalImage:
     return read_image(_data, **dict(choices), name=f"upload.{extension}")
 
 
-@st.cache_data(show_spinner=False, max_entries=24)
+@st.cache_data(show_spinner=False, max_entries=8, scope="session")
 def _truth(sha256: str, n_classes: int, place: tuple, _data: bytes) -> np.ndarray:
     return read_ground_truth(_data, n_classes, **dict(place))
 
@@ -147,7 +148,7 @@ def _choices(image: MedicalImage) -> dict[str, object]:
     if offered.slices:
         axes = list(offered.slices)
         view = segmenter.view(image)
-        start = view if view in axes else image.chosen["axis"]
+        start = view or image.chosen["axis"]
         # another segmenter, another axis to begin with
         axis = st.selectbox(
             "Axis",

@@ -90,7 +90,7 @@ def test_the_table_has_a_row_an_image_with_what_was_measured(tmp_path, images, f
     )
     assert row["score"] == pytest.approx(result.score, rel=1e-5)
     assert [row[f"area_pixels.{name}"] for name in "abc"] == result.segmentation.areas(3)
-    numbers = agreement(result.maps["decoder.blocks.2"], result.mask)
+    numbers = agreement(result.maps["decoder.blocks.2"], result.mask, result.geometry)
     assert row["agreement.spearman"] == pytest.approx(numbers.spearman, abs=1e-5)
     assert row["agreement.seg_grad.negative_lost"] == pytest.approx(numbers.seg_grad.negative_lost, abs=1e-5)
     curves = deletion_insertion(segmenter, image, result, "decoder.blocks.2")
@@ -150,3 +150,25 @@ def test_the_truth_of_a_volume_is_read_at_the_image_s_slice(tmp_path, folder):
     for index, name in enumerate("abc"):
         both = 2 * ((mask == index) & (expected == index)).sum()
         assert dice[name] == pytest.approx(both / ((mask == index).sum() + (expected == index).sum()))
+
+
+def test_a_volume_is_cut_as_the_card_says_unless_the_command_says_otherwise(tmp_path):
+    values = np.random.default_rng(3).normal(size=(24, 30, 34)).astype(np.float32)
+    nibabel.Nifti1Image(values, np.eye(4)).to_filename(tmp_path / "scan.nii.gz")
+    card = "classes: [a, b, c]\nview: coronal\npreprocessing: {channels: 3, resize: native}\n"
+    model = save_folder(tmp_path / "mine", small_unet(), card=card)
+    for given, size in ((["--axis", "sagittal"], (34, 30)), ([], (34, 24))):
+        out = tmp_path / "-".join(["out", *given[1:]])
+        line = ["explain", str(tmp_path / "scan.nii.gz"), "--model", str(model), "--region", "image"]
+        assert main([*line, *given, "--out", str(out)]) == 0
+        assert np.asarray(Image.open(out / "mask.png")).shape == size
+
+
+def test_another_card_is_another_request(tmp_path, images, capsys):
+    out, line = tmp_path / "out", []
+    for mean, fresh in ((0.5, 3), (0.5, 0), (0.4, 3)):
+        card = f"classes: [a, b, c]\npreprocessing: {{channels: 3, resize: native, mean: {mean}}}\n"
+        model = save_folder(tmp_path / "mine", small_unet(), card=card)
+        line = ["explain", "--batch", str(images), "--model", str(model), "--region", "image", "--out", str(out)]
+        assert main(line) == 0
+        assert json.loads(capsys.readouterr().out)["explained"] == fresh

@@ -36,6 +36,13 @@ def test_steps_are_relu_resize_crop_divide_in_this_order():
         assert item.steps[0] == "ReLU" and "resize 16 x 24" in item.steps[1] and "shared" in item.steps[2]
 
 
+def test_the_printed_maximum_is_of_what_is_seen():
+    values = raw(0)
+    values[0, 0] = 1e3  # a cell of the padding alone
+    item = display_maps([values], GEOMETRY, DisplayOptions())[0]
+    assert item.maximum == values[1:15, 3:21].max() < 1e3
+
+
 def test_own_scale_hides_a_tenfold_difference_and_shared_scale_shows_it():
     maps = LayerMaps(raw(0, 10), raw(0))
     own = display_pair(maps, GEOMETRY, DisplayOptions(scale="own"))

@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -36,8 +38,13 @@ def test_curves_equal_the_naive_ones(case):
                 chosen = np.zeros(height * width, bool)
                 chosen[ranked[: round(step / steps * height * width)]] = True
                 gone = (chosen if kind == "deletion" else ~chosen).reshape(height, width)
-                changed = tensor.clone()
-                changed[0, :, top : top + height, left : left + width][:, torch.from_numpy(gone)] = 0
+                inner = tensor[0, :, top : top + height, left : left + width].numpy().copy()
+                inner[:, gone] = 0
+                around = [
+                    (0, 0),
+                    *((start, n - start - m) for start, n, m in zip((top, left), tensor.shape[2:], inner.shape[1:])),
+                ]
+                changed = torch.from_numpy(np.pad(inner, around, mode="reflect"))[None]
                 with torch.no_grad():
                     logits = segmenter.model(changed)[0]
                 inside = logits[:, torch.from_numpy(result.mask)]
@@ -74,7 +81,7 @@ def test_orders_are_permutations_that_follow_their_map(case):
 def test_every_baseline_leaves_the_kept_pixels_alone(case, baseline):
     segmenter, image, _ = case
     tensor, geometry = segmenter.prepare(image)
-    perturb = Perturbation(tensor[0], geometry.offset, geometry.content_size, baseline, 0)
+    perturb = Perturbation(tensor[0], geometry, baseline, 0)
     order = np.random.default_rng(0).permutation(50 * 70)
     changed = perturb(order, 1000, True)
     (top, left) = geometry.offset
@@ -84,7 +91,8 @@ def test_every_baseline_leaves_the_kept_pixels_alone(case, baseline):
     before, after = (x[:, top : top + 50, left : left + 70] for x in (tensor[0], changed))
     assert torch.equal(before[:, inside], after[:, inside])
     assert torch.isfinite(after).all() and not torch.equal(before, after)
-    assert torch.equal(tensor[0][:, :top], changed[:, :top]), "the padding stays"
+    assert torch.equal(changed[:, :top], changed[:, top + 1 : 2 * top + 1].flip(1)), "the padding mirrors what is left"
+    assert torch.equal(perturb(order, 0, True), tensor[0])
 
 
 def test_constant_baselines():
@@ -139,6 +147,22 @@ def test_bad_settings(case):
         deletion_insertion(segmenter, image, result, LAYER, baseline="grey")
     with pytest.raises(InputError, match="another image"):
         deletion_insertion(segmenter, picture(64, 64), result, LAYER)
+
+
+@pytest.mark.parametrize("tile", [0, 96])
+def test_a_network_in_use_is_waited_for(tile):
+    segmenter, image = small_segmenter(tile=tile), picture(64, 160)
+    result = explain(segmenter, image, Region("image"), 1)
+    alone = deletion_insertion(segmenter, image, result, LAYER, steps=2)
+    ran, found = [], []
+    segmenter.network.register_forward_pre_hook(lambda *_: ran.append(threading.get_ident()))
+    other = threading.Thread(target=lambda: found.append(deletion_insertion(segmenter, image, result, LAYER, steps=2)))
+    with segmenter.lock:  # as another session's explanation holds it, with its hooks on the network
+        other.start()
+        other.join(0.5)
+        assert not ran
+    other.join()
+    assert ran and found[0].curves == alone.curves
 
 
 def test_one_channel_and_tiled_images():

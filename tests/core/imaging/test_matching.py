@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.imaging.matching import KINDS, mismatch, suggest
+from core.imaging.matching import KINDS, mismatch, slice_axis, suggest
 from core.imaging.readers import read_image
 from core.imaging.readers.dicom import MODALITIES
 from core.imaging.readers.image import Available
@@ -61,3 +61,9 @@ def test_a_segmenter_for_another_kind_of_image_is_said():
 def test_kinds_are_codes_that_the_reader_hands_on_and_words_of_shipped_cards():
     assert set().union(*KINDS.values()) <= set(MODALITIES)
     assert {read_card(path.parent)["modality"] for path in SHIPPED_MODELS.glob("*/card.yaml")} <= set(KINDS)
+
+
+def test_a_volume_is_cut_as_asked_else_as_the_card_says():
+    assert slice_axis({"view": "sagittal"}) == "sagittal"
+    assert slice_axis({"view": "sagittal"}, "axial") == "axial"
+    assert slice_axis({}) is None and slice_axis({}, "coronal") == "coronal"

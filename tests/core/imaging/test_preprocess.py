@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,6 +89,22 @@ def test_colour_becomes_luminance_and_grey_is_repeated():
     np.testing.assert_array_equal(three.normalize(colour[..., 0])[0], three.normalize(colour[..., 0])[2])
 
 
+NUMBERS = st.floats(-2, 2, width=32)
+
+
+@given(st.tuples(NUMBERS, NUMBERS, NUMBERS), st.tuples(*[st.floats(0.125, 4, width=32)] * 3), st.booleans())
+def test_each_channel_has_its_own_mean_and_std(mean, std, grey):
+    pixels = np.random.default_rng(0).random((6, 7) if grey else (6, 7, 3))
+    card = {"channels": 3, "intensity": "window", "low": 0, "high": 1, "mean": list(mean), "std": list(std)}
+    found = Preprocessing.from_card(card).normalize(pixels)
+    for channel in range(3):
+        values = pixels if grey else pixels[..., channel]
+        np.testing.assert_allclose(found[channel], (values - mean[channel]) / std[channel], rtol=1e-5, atol=1e-5)
+    alone = Preprocessing.from_card({**card, "mean": mean[1], "std": std[2]}).normalize(pixels)
+    same = Preprocessing.from_card({**card, "mean": [mean[1]] * 3, "std": [std[2]] * 3}).normalize(pixels)
+    np.testing.assert_array_equal(alone, same)
+
+
 @pytest.mark.parametrize("value", [0.0, 255.0, -1e6])
 def test_an_even_image_is_no_division_by_zero(value):
     tensor, _ = Preprocessing().prepare(np.full((40, 50), value))
@@ -115,6 +132,13 @@ def test_what_is_no_image_is_refused(pixels):
         {"colour": 1},
         {"tile": 100},
         {"stride": True},
+        {"std": float("inf")},
+        {"channels": 3, "mean": [0.5, 0.5]},
+        {"mean": [0.5, 0.5, 0.5]},  # of one channel
+        {"channels": 3, "std": [0.2, 0.2, 0]},
+        {"channels": 3, "mean": [0.1, "a", 0.2]},
+        {"mean": []},
+        {"low": [1]},
     ],
 )
 def test_a_card_that_cannot_be_is_refused(block):
@@ -125,6 +149,8 @@ def test_a_card_that_cannot_be_is_refused(block):
 def test_cards_go_there_and_back():
     preprocessing = Preprocessing(channels=3, resize="native", tile=512, low=1, high=99)
     assert Preprocessing.from_card(preprocessing.to_card()) == preprocessing
+    listed = Preprocessing(channels=3, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    assert Preprocessing.from_card(yaml.safe_load(yaml.safe_dump(listed.to_card()))) == listed
     assert Preprocessing.from_card(None, channels=3).channels == 3
     assert Preprocessing.from_card({"channels": 1}, channels=3).channels == 1
 

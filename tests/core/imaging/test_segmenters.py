@@ -1,3 +1,4 @@
+import copy
 import json
 
 import numpy as np
@@ -101,6 +102,37 @@ def test_a_softmax_in_the_config_is_left_out(tmp_path):
     segmenter = load_segmenter(folder)
     assert "logits" in segmenter.notes[0]
     assert explain(segmenter, picture(), Region("image")).score == explain(plain, picture(), Region("image")).score
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "LogSigmoid"])
+def test_classes_that_may_overlap_are_refused(tmp_path, activation):
+    folder = save_folder(tmp_path / "multi", small_unet(), activation=activation)
+    with pytest.raises(InputError, match=rf"{activation} over 3 classes, so they may overlap.*; give each class"):
+        load_segmenter(folder)
+    with pytest.raises(InputError, match="Sigmoid over 3 classes"):
+        wrap_model(small_unet(activation="sigmoid"), preprocessing=NATIVE)
+    one = save_folder(tmp_path / "one", small_unet(1), "classes: [a, b]", classes=1, activation=activation)
+    assert load_segmenter(one).classes == ("a", "b")
+
+
+def test_what_is_run_is_tried_when_it_is_loaded(monkeypatch):
+    def cannot(*_):
+        raise RuntimeError("sizes differ")
+
+    def spoil(network, channels):
+        network = copy.deepcopy(network)
+        network.decoder.register_forward_pre_hook(cannot)
+        return network
+
+    monkeypatch.setattr(segmenters, "fold_batch_norms", spoil)
+    with pytest.raises(InputError, match=r"cannot be run on an image once it is made ready \(sizes differ\)"):
+        wrap_model(small_unet(), preprocessing=NATIVE)
+
+
+def test_a_view_that_is_no_axis_is_refused(tmp_path):
+    folder = save_folder(tmp_path / "m", small_unet(), card="view: side\n")
+    with pytest.raises(InputError, match="view 'side' is no axis; write sagittal, coronal, axial"):
+        load_segmenter(folder)
 
 
 def test_ones_own_models_are_listed_beside_the_shipped(tmp_path, monkeypatch):

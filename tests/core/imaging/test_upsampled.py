@@ -140,6 +140,21 @@ def test_other_ways_of_upsampling_are_left_alone(architecture, options):
     assert n_merged(quick) == 0
 
 
+def test_an_empty_skip_connection_is_none():
+    """Transformer encoders have no feature at half resolution and hand the decoder one without channels."""
+    torch.manual_seed(0)
+    model = enliven(smp.Unet("mit_b0", encoder_weights=None, classes=3)).double()
+    segmenter = wrap_model(model, preprocessing=NATIVE)
+    assert n_merged(segmenter.network) == 5
+    tensor, _ = segmenter.prepare(picture(64, 96))
+    mask = np.zeros((64, 96), bool)
+    mask[10:50, 20:90] = True
+    score, expected = maps_of_mask(model, tensor, mask, 1, list(segmenter.layers))
+    own_score, found = maps_of_mask(segmenter.network, tensor, mask, 1, list(segmenter.layers))
+    assert own_score == pytest.approx(score, rel=1e-11)
+    assert_same_maps(found, expected, 1e-10)
+
+
 def test_a_subclass_of_a_block_is_left_alone():
     class Special(smp.decoders.unet.decoder.UnetDecoderBlock):
         def forward(self, *inputs, **named):
