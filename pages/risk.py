@@ -37,7 +37,7 @@ except MissingError as error:
     st.stop()
 names = overview.options(scored)
 task = st.session_state.get("risk-task") or next(iter(names))
-picked = overview.show(scored, task)
+picked = overview.show(patient, scored, task)
 if picked and picked != st.session_state.get("_picked"):
     st.session_state["_picked"] = st.session_state["risk-task"] = picked
     st.rerun()

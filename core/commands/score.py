@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
     from core.errors import InputError
     from core.risk.documents import scores_document
     from core.risk.heads import load_heads
-    from core.risk.report_table import scores_table
+    from core.risk.report_table import scores_text
     from core.risk.score import score_subject
     from core.risk.subtasks import parse_tasks
     from core.safety import NOTICE
@@ -51,5 +51,5 @@ def run(args: argparse.Namespace) -> None:
         document = scores_document(dataset, args.subject, at.isoformat(), scores)
         print(json.dumps(document, indent=1, ensure_ascii=False))
         return
-    print(scores_table(scores))
+    print(scores_text(dataset, scores))
     print(f"\n{NOTICE}")

@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> None:
     from core.errors import InputError
     from core.progress import terminal_bar
     from core.risk.report_table import heads_table
+    from core.risk.run_record import command_line
     from core.risk.subtasks import parse_tasks
     from core.risk.train import TrainingSource
     from core.risk.training_run import TrainingRun
@@ -42,15 +43,13 @@ def run(args: argparse.Namespace) -> None:
     dataset = open_dataset(path)
     if args.max_labels < 100:
         raise InputError(f"--max-labels {args.max_labels} is too few to train on", "give 100 or more")
-    command = f"python -m core train-heads {args.out}"
-    for name in ("dataset", "encoder", "tasks"):
-        if getattr(args, name):
-            command += f" --{name} {getattr(args, name)}"
+    encoder = load_encoder(args.encoder)
+    words = [*args.words] if args.encoder else [*args.words, "--encoder", encoder.spec.name]  # settings may change
     run = TrainingRun(
         dataset,
-        load_encoder(args.encoder),
+        encoder,
         SerializationOptions(profile=args.profile, strategy=args.strategy),
-        TrainingSource(dataset.name, dataset.synthetic, command, args.seed),
+        TrainingSource(dataset.name, dataset.synthetic, command_line(words), args.seed),
         EmbeddingCache(),
         parse_tasks(args.tasks),
         args.max_labels,

@@ -5,8 +5,9 @@
 ``strategy=markdown,recent_codes``, ``profile=paper``, ``encoder=NAME,NAME``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ import numpy as np
 from core.ehr.lookback import LOOKBACKS
 from core.ehr.markdown import SerializationOptions
 from core.ehr.record import CODE_SECTIONS, MARKDOWN_SECTIONS
-from core.embedding.registry import EncoderSpec, encoder_specs
+from core.embedding.cohort import describe
+from core.embedding.registry import EncoderSpec, encoder_specs, get_spec
 from core.errors import InputError
 from core.progress import Progress
 from core.risk.featuresets import FeatureSet
@@ -41,6 +43,53 @@ class Ablation:
     instruction: str = "task"
 
 
+def settings_of(features: FeatureSet) -> tuple[EncoderSpec, SerializationOptions]:
+    """Encoder and serialisation that features of `embed` were made with, from their manifest.
+
+    An ablation changes one setting of these; from the registry's and the serialiser's defaults it would change every
+    other that the features were made with as well.
+
+    Raises:
+        InputError: the manifest does not say them, or no encoder of the registry can be set so.
+    """
+    about = features.about or {}
+    encoder, written = about.get("encoder"), about.get("serialization")
+    if not isinstance(encoder, Mapping) or not isinstance(written, Mapping):
+        raise InputError(
+            f"the features {features.name} do not say how they were made", "ablate features that `embed` wrote"
+        )
+    try:
+        spec = get_spec(str(encoder["name"]))
+        if encoder["chunking"] == "window":
+            spec = spec.chunked(int(encoder["chunk_tokens"]))
+        if encoder["max_tokens"] != spec.max_tokens:
+            spec = spec.reading(int(encoder["max_tokens"]))
+        seconds, keep = written["lookback"], written["keep"]
+        options = SerializationOptions(
+            profile=written["profile"],
+            strategy=written["strategy"],
+            drop=tuple(written["drop"]),
+            keep=None if keep is None else tuple(keep),
+            lookback=None if seconds is None else timedelta(seconds=seconds),
+            values=int(written["values"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"the manifest of {features.name} is damaged", "embed the cohort again") from None
+    return spec, options
+
+
+def require_encoder(features: FeatureSet, encoder: Any) -> None:
+    """Refuse a loaded encoder of another making than that of the features, its settings apart."""
+    was, now = (features.about or {}).get("encoder", {}), encoder.identity
+    settings = ("max_tokens", "chunking", "chunk_tokens")  # what ablations change
+    for name in now.keys() & was.keys() - set(settings):
+        if now[name] != was[name]:
+            raise InputError(
+                f"{name} of the encoder {now['name']} is not that of the features {features.name}",
+                "embed the cohort again, or give the encoder that made them",
+            )
+
+
 def parse_ablations(texts: Sequence[str], encoder: EncoderSpec, options: SerializationOptions) -> list[Ablation]:
     """Variants named by ``NAME=VALUE,VALUE`` texts. Unknown names and values: :class:`InputError`."""
     out: list[Ablation] = []
@@ -59,7 +108,7 @@ def _variants(name: str, value: str, encoder: EncoderSpec, options: Serializatio
     if name == "context":
         if not value.isdigit() or not 16 <= int(value) <= 131_072:
             raise InputError(f"{value!r} is no context length", f"use numbers of tokens, e.g. {CONTEXTS}")
-        return [Ablation(label, replace(encoder, max_tokens=int(value)), options)]
+        return [Ablation(label, encoder.reading(int(value)), options)]
     if name == "chunk":
         if not value.isdigit():
             raise InputError(f"{value!r} is no chunk length", "use numbers of tokens, e.g. 512")
@@ -78,7 +127,9 @@ def _variants(name: str, value: str, encoder: EncoderSpec, options: Serializatio
                 f"unknown sections {value!r}", f"use without, only, or one section like without:{next(iter(sections))}"
             )
         chosen = [one] if one else list(sections)
-        changes: list[dict[str, Any]] = [{"drop": (s,)} if how == "without" else {"keep": (s,)} for s in chosen]
+        changes: list[dict[str, Any]] = [
+            {"drop": (*options.drop, s)} if how == "without" else {"keep": (s,)} for s in chosen
+        ]
         return [
             Ablation(f"sections={how}:{s}", encoder, replace(options, **change)) for s, change in zip(chosen, changes)
         ]
@@ -138,7 +189,12 @@ def ablation_features(
         matrices.append(embed_rows(dataset, encoder, subject, time, ablation.options, wording, cache, progress))
     subjects, times = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
     names = np.concatenate([np.full(len(part[1]), part[0]) for part in parts]) if per_task else None
-    about = {"encoder": encoder.identity, "ablation": ablation.name, "instruction": ablation.instruction}
+    about = {
+        "encoder": encoder.identity,
+        "serialization": describe(ablation.options),
+        "ablation": ablation.name,
+        "instruction": ablation.instruction,
+    }
     return FeatureSet(
         ablation.encoder.name,
         ("lr_lbfgs",),

@@ -115,25 +115,28 @@ class PairedDifference:
         lower: 2.5 % percentile of the replicates.
         upper: 97.5 % percentile.
         p_value: two-sided, ``2 * min(share <= 0, share >= 0)`` with one added to both counts; at most 1.
+        undefined: replicates in which either is not defined, left out of interval and p-value.
     """
 
     difference: float
     lower: float
     upper: float
     p_value: float
+    undefined: int = 0
 
 
 def paired_difference(value_a: float, value_b: float, a: np.ndarray, b: np.ndarray) -> PairedDifference:
     """Compare two models by their replicates (same resamples, same order)."""
     delta = a - b
     delta = delta[np.isfinite(delta)]
+    undefined = len(a) - len(delta)
     if not len(delta):
         nan = float("nan")
-        return PairedDifference(value_a - value_b, nan, nan, nan)
+        return PairedDifference(value_a - value_b, nan, nan, nan, undefined)
     lower, upper = np.percentile(delta, [2.5, 97.5])
     tail = min((delta <= 0).sum(), (delta >= 0).sum())
     p_value = min(1.0, 2 * (tail + 1) / (len(delta) + 1))
-    return PairedDifference(value_a - value_b, float(lower), float(upper), float(p_value))
+    return PairedDifference(value_a - value_b, float(lower), float(upper), float(p_value), undefined)
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -41,6 +41,10 @@ _NESTED: dict[str, tuple[str, ...]] = {
 }
 
 
+SYNTHETIC_WARNING = "Trained on synthetic patients: its probabilities hold for no real person."
+"""The warning of a head that no real patient was used for; it goes with each of its scores."""
+
+
 def missing_items(card: Mapping[str, Any]) -> list[str]:
     """Items that a card lacks or leaves empty ("performance.auroc"); [] for a complete card."""
     missing = [item for item in ITEMS if card.get(item) in (None, "", [], {})]
@@ -103,7 +107,7 @@ def fixed_items(subtask: SubTask, source: str, synthetic: bool) -> dict[str, Any
         "Patients lost to follow-up count as negative (EHRSHOT's definition).",
     ]
     if synthetic:
-        warnings.insert(1, "Trained on synthetic patients: its probabilities hold for no real person.")
+        warnings.insert(1, SYNTHETIC_WARNING)
         limits.append("The patients follow a simple disease model; real records are longer, messier and harder.")
     return {
         "name": f"Risk head: {subtask.name}",

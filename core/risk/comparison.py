@@ -13,6 +13,7 @@ from core.ehr.tasks import GROUPS
 from core.risk.fewshot import ALL
 from core.risk.model_names import FAMILIES
 from core.risk.published import published
+from core.risk.results import partial_mean
 from core.risk.subtasks import ALL_SUBTASKS
 
 OURS = "This run"
@@ -33,6 +34,11 @@ _NAME = pl.concat_str(
     pl.col("head"),
     pl.when(pl.col("variant") == "").then(pl.lit("")).otherwise(pl.concat_str(pl.lit(" ["), "variant", pl.lit("]"))),
 ).alias("model")
+_PARTIAL = (
+    pl.struct("group", "n_tasks", "n_groups")
+    .map_elements(lambda row: partial_mean(**row), return_dtype=pl.String)
+    .alias("note")
+)
 _SCHEMA = {"source": pl.String, "model": pl.String, "value": pl.Float64, "lower": pl.Float64, "upper": pl.Float64}
 
 
@@ -50,19 +56,14 @@ def standing(groups: pl.DataFrame | None, versions: Sequence[str], score: str = 
     """Macro and group values, ours first and then each version's.
 
     Returns:
-        Columns ``source``, ``model``, ``place`` (one of :data:`PLACES`), ``value``, ``lower``, ``upper``, ``note``.
+        Columns ``source``, ``model``, ``place`` (one of :data:`PLACES`), ``value``, ``lower``, ``upper``, ``note`` (of
+        a run's own rows what the value is a mean of, where tasks are missing).
     """
     columns = ["source", "model", "place", "value", "lower", "upper", "note"]
     parts = []
     if groups is not None:
         ours = named(groups.filter((pl.col("score") == score) & (pl.col("k") == k) & (pl.col("variant") == "")))
-        incomplete = (pl.col("group") == "macro") & (pl.col("n_groups") < len(GROUPS))
-        note = pl.when(incomplete).then(
-            pl.concat_str(pl.lit("mean of "), "n_groups", pl.lit(f" of {len(GROUPS)} groups"))
-        )
-        parts.append(
-            ours.with_columns(source=pl.lit(OURS), place="group", note=note.otherwise(pl.lit(""))).select(columns)
-        )
+        parts.append(ours.with_columns(source=pl.lit(OURS), place="group", note=_PARTIAL).select(columns))
     rows = published().filter(
         (pl.col("level") != "task") & (pl.col("ablation") == "") & (pl.col("score") == score) & (pl.col("k") == k)
     )
@@ -92,18 +93,22 @@ def curves(
 
     Returns:
         Columns ``source``, ``model``, ``k``, ``value``, ``lower``, ``upper`` (plus and minus one standard deviation
-        over few-shot replicates; the 95 % interval at k = -1).
+        over few-shot replicates; the 95 % interval at k = -1), ``note`` (as in :func:`standing`; "" of a task).
     """
-    columns = ["source", "model", "k", "value", "lower", "upper"]
+    columns = ["source", "model", "k", "value", "lower", "upper", "note"]
     parts = []
     if groups is not None and place in PLACES:
         ours = named(
             groups.filter((pl.col("score") == score) & (pl.col("group") == place) & (pl.col("variant") == ""))
         )
-        parts.append(_banded(ours.with_columns(source=pl.lit(OURS), spread="replicate_std")).select(columns))
+        parts.append(
+            _banded(ours.with_columns(source=pl.lit(OURS), spread="replicate_std", note=_PARTIAL)).select(columns)
+        )
     elif results is not None:
         ours = tasks(results, score, None).filter(pl.col("task") == place)
-        parts.append(ours.rename({"replicate_std": "spread"}).pipe(_banded).select(columns))
+        parts.append(
+            ours.rename({"replicate_std": "spread"}).with_columns(note=pl.lit("")).pipe(_banded).select(columns)
+        )
     rows = published().filter(
         (pl.col("name") == place)
         & (pl.col("ablation") == "")
@@ -190,9 +195,10 @@ def ablations(groups: pl.DataFrame | None, family: str, versions: Sequence[str],
 
     Returns:
         Columns ``source``, ``model`` (the head alone where encoders are compared), ``variant`` (the value alone:
-        "512", "without:labs"), ``value``, ``lower``, ``upper``; variants in their natural order.
+        "512", "without:labs"), ``value``, ``lower``, ``upper``, ``note`` (as in :func:`standing`); variants in their
+        natural order.
     """
-    columns = ["source", "model", "variant", "value", "lower", "upper"]
+    columns = ["source", "model", "variant", "value", "lower", "upper", "note"]
     rows = published().filter(
         pl.col("ablation").str.starts_with(f"{family}=")
         & (pl.col("name") == place)
@@ -210,7 +216,9 @@ def ablations(groups: pl.DataFrame | None, family: str, versions: Sequence[str],
         both = pl.concat([changed.with_columns(variant=value), base.with_columns(variant=pl.lit(UNCHANGED))])
         name = pl.col("head") if family == "encoder" else pl.col("model") + " " + pl.col("head")
         variant = pl.when((pl.col("variant") == UNCHANGED) & (family == "encoder")).then("model").otherwise("variant")
-        parts.insert(0, both.with_columns(source=pl.lit(OURS), variant=variant, model=name).select(columns))
+        parts.insert(
+            0, both.with_columns(source=pl.lit(OURS), variant=variant, model=name, note=_PARTIAL).select(columns)
+        )
     out = pl.concat(parts)
     order = {
         text: i

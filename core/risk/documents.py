@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.ehr.tasks import GROUPS, TASK_BY_ID
-from core.risk.score import TaskScore, percentile_text
+from core.risk.score import TaskScore, cohort_notes, percentile_text
 from core.safety import EXPORT_NOTICE
 
 _STYLE = (
@@ -33,6 +33,7 @@ def scores_document(dataset: Any, subject: int | str, at: str, scores: Sequence[
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "dataset": dataset.name,
         "synthetic": dataset.synthetic,
+        "cohort_notes": cohort_notes(scores, dataset),
         "subject_id": subject,
         "prediction_time": at,
         "scores": [{**score.to_dict(), "prediction_time": at} for score in scores],
@@ -42,7 +43,10 @@ def scores_document(dataset: Any, subject: int | str, at: str, scores: Sequence[
 def scores_html(document: dict[str, Any]) -> str:
     """The same as one HTML page without scripts, styles or images from elsewhere; every value is escaped."""
     facts = {
-        "Dataset": document["dataset"] + (" (synthetic patients)" if document["synthetic"] else ""),
+        "Dataset": _cohort(document["dataset"], document["synthetic"]),
+        "Heads trained on": ", ".join(
+            dict.fromkeys(_cohort(score["cohort"], score["cohort_synthetic"]) for score in document["scores"])
+        ),
         "Patient": document["subject_id"],
         "Prediction time": document["prediction_time"],
         "Made": document["made"],
@@ -52,23 +56,28 @@ def scores_html(document: dict[str, Any]) -> str:
         f'<p class="notice">{_text(document["notice"])}</p><h1>Risk scores</h1><dl>',
         *(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts.items()),
         "</dl>",
+        *(f'<p class="notice">{_text(note)}</p>' for note in document["cohort_notes"]),
     ]
     for group, title in GROUPS.items():
         rows = [score for score in document["scores"] if _group(score) == group]
         if rows:
             parts.append(f"<h2>{_text(title)}</h2><table><tr><th>Task</th><th>Probability</th><th>95 % interval</th>")
-            parts.append("<th>Cohort</th><th>Percentile</th><th>In words</th><th>Behind it</th></tr>")
+            parts.append("<th>Average</th><th>Percentile</th><th>In words</th><th>Behind it</th></tr>")
             parts += [_row(score) for score in rows]
             parts.append("</table>")
     parts.append(
-        "<p>The interval is that of the calibration on validation data; it does not hold the uncertainty of the "
-        "head's training nor that of another population.</p></html>"
+        "<p>Average and percentile are those of the held-out cases that the heads were evaluated on. The interval is "
+        "that of the calibration on validation data; it does not hold the uncertainty of the head's training nor that "
+        "of another population.</p></html>"
     )
     return "\n".join(parts)
 
 
 def _row(score: dict[str, Any]) -> str:
-    behind = f"{score['n_positive']} of {score['n']} positive; {score['encoder']}; head {score['head_version']}"
+    behind = (
+        f"{score['n_positive']} of {score['n']} held-out cases of {score['cohort']} positive, of "
+        f"{score['n_patients_with']} patients; {score['encoder']}; head {score['head_version']}"
+    )
     if score["reliable"]:
         lower, upper = score["interval"]
         numbers = [
@@ -82,6 +91,10 @@ def _row(score: dict[str, Any]) -> str:
     cells = "".join(f'<td class="n">{_text(number)}</td>' for number in numbers)
     sentence, name = _text(score["natural_frequency"]), _text(score["name"])
     return f"<tr><td>{name}</td>{cells}<td>{sentence}</td><td>{_text(behind)}</td></tr>"
+
+
+def _cohort(name: str, synthetic: bool) -> str:
+    return f"{name} (synthetic patients)" if synthetic else name
 
 
 def _group(score: dict[str, Any]) -> str:

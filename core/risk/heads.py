@@ -81,6 +81,26 @@ class Head:
         return int(self.reference_target.sum())
 
     @property
+    def patients_with(self) -> int:
+        """Held-out patients with at least one positive row."""
+        return len(np.unique(self.reference_cluster[self.reference_target == 1]))
+
+    @property
+    def patients_without(self) -> int:
+        """Held-out patients with at least one negative row."""
+        return len(np.unique(self.reference_cluster[self.reference_target == 0]))
+
+    @property
+    def cohort(self) -> str:
+        """Name of the dataset that the head was trained and evaluated on, from its card."""
+        return str(self.card.get("data", {}).get("source") or "an unnamed cohort")
+
+    @property
+    def cohort_synthetic(self) -> bool:
+        """Whether that dataset's patients are no real people, from the card."""
+        return bool(self.card.get("data", {}).get("synthetic"))
+
+    @property
     def prevalence(self) -> float:
         """Share of positives in the held-out cohort."""
         return self.n_positive / self.n if self.n else float("nan")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
+from scipy.stats import t as student
 
 EPSILON = 1e-7
 """Probabilities are clipped to [EPSILON, 1 - EPSILON] where their log-odds are needed."""
@@ -158,7 +159,10 @@ def _newton(design: np.ndarray, target: np.ndarray, theta: np.ndarray, offset: n
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """One bin of a reliability curve: ``n`` rows, mean probability, observed share, its 95 % Wilson interval."""
+    """One bin of a reliability curve: ``n`` rows, mean probability, observed share, its 95 % interval.
+
+    The interval is that of :func:`cluster_interval`.
+    """
 
     n: int
     predicted: float
@@ -167,9 +171,15 @@ class ReliabilityBin:
     upper: float
 
 
-def reliability_curve(target: np.ndarray, probability: np.ndarray, bins: int = 10) -> list[ReliabilityBin]:
-    """Observed share against predicted probability in bins of equal size (quantiles); ties stay together."""
+def reliability_curve(
+    target: np.ndarray, probability: np.ndarray, cluster: np.ndarray, bins: int = 10
+) -> list[ReliabilityBin]:
+    """Observed share against predicted probability in bins of equal size (quantiles); ties stay together.
+
+    ``target``, ``probability`` and ``cluster`` (the patient of each row) are ``(n,)``.
+    """
     target, probability = np.asarray(target, np.float64), np.asarray(probability, np.float64)
+    cluster = np.asarray(cluster)
     if not len(target):
         return []
     edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)))
@@ -177,9 +187,9 @@ def reliability_curve(target: np.ndarray, probability: np.ndarray, bins: int = 1
     curve = []
     for b in np.unique(place):
         rows = place == b
-        n, k = int(rows.sum()), int(target[rows].sum())
-        low, high = wilson_interval(k, n)
-        curve.append(ReliabilityBin(n, float(probability[rows].mean()), k / n, low, high))
+        low, high = cluster_interval(target[rows], cluster[rows])
+        observed = float(target[rows].mean())
+        curve.append(ReliabilityBin(int(rows.sum()), float(probability[rows].mean()), observed, low, high))
     return curve
 
 
@@ -226,14 +236,49 @@ def local_linear(x: np.ndarray, y: np.ndarray, at: np.ndarray, span: float = 0.7
     return np.clip(out, 0, 1)
 
 
-def wilson_interval(k: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Wilson score interval of ``k`` of ``n``; (0, 1) without rows."""
+def wilson_interval(k: float, n: float, z: float = 1.959963984540054) -> tuple[float, float]:
+    """Wilson score interval of ``k`` of ``n``, which may be effective numbers; (0, 1) without rows."""
     if n == 0:
         return 0.0, 1.0
     p, shrink = k / n, 1 + z**2 / n
     centre = (p + z**2 / (2 * n)) / shrink
     half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / shrink
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def effective_rows(hit: np.ndarray, cluster: np.ndarray) -> float:
+    """How many independent rows a share rests on where patients have several rows.
+
+    The number of rows over the design effect (the ratio estimator's variance between patients over that of independent
+    rows, at least 1) and corrected for few patients by quantiles of t (Korn & Graubard 1998, Survey Methodology
+    24:193). A share of 0 or 1 has no variance to go by: rows of a patient then count as repeats of one another
+    (Kish's ``n^2 / sum m^2``). It is the number of rows where every patient has one.
+
+    Args:
+        hit: ``(n,)`` 0/1.
+        cluster: ``(n,)`` patient of each row, any numbers.
+    """
+    hit, n = np.asarray(hit, np.float64), len(hit)
+    _, place = np.unique(np.asarray(cluster), return_inverse=True)
+    size = np.bincount(place)
+    patients = len(size)
+    if patients == n:
+        return float(n)
+    share = hit.mean()
+    if patients < 2 or share in (0.0, 1.0):
+        return float(n**2 / (size.astype(np.float64) ** 2).sum())
+    between = ((np.bincount(place, hit) - share * size) ** 2).sum() * patients / (patients - 1) / n**2
+    effect = max(1.0, between * (n - 1) / (share * (1 - share)))
+    few = student.ppf(0.975, n - 1) / student.ppf(0.975, patients - 1)
+    return float(n / effect * few**2)
+
+
+def cluster_interval(hit: np.ndarray, cluster: np.ndarray) -> tuple[float, float]:
+    """95 % Wilson interval of a share of rows of patients: that of :func:`effective_rows`; (0, 1) without rows."""
+    if not len(hit):
+        return 0.0, 1.0
+    rows = effective_rows(hit, cluster)
+    return wilson_interval(float(np.mean(hit)) * rows, rows)
 
 
 def net_benefit(target: np.ndarray, probability: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

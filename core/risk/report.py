@@ -13,6 +13,7 @@ from core.files import write_atomic
 from core.risk.fewshot import ALL
 from core.risk.model_names import model_key, model_name
 from core.risk.published import CHEXPERT_NOTE, LEAK_NOTE, VERSIONS, published
+from core.risk.results import partial_mean
 from core.risk.run_record import PATIENTS_NOTES, is_synthetic, record_rows
 from core.risk.runner import BenchmarkResult
 from core.safety import EXPORT_NOTICE
@@ -62,18 +63,14 @@ def _macro(groups: pl.DataFrame) -> str:
         part = groups.filter((pl.col("k") == k) & (pl.col("score") == "auroc"))
         for key, cells in part.group_by(["model", "head", "variant"], maintain_order=True):
             by_group = {row["group"]: row for row in cells.iter_rows(named=True)}
-            values = [
-                _interval(*(by_group[g][c] for c in ("value", "lower", "upper"))) if g in by_group else "-"
-                for g in [*GROUPS, "macro"]
-            ]
-            macro = by_group.get("macro", {})
-            note = (
-                "" if macro.get("n_groups") == len(GROUPS) else f" ({macro.get('n_groups')} of {len(GROUPS)} groups)"
-            )
-            rows.append(
-                (_model(dict(zip(("model", "head", "variant"), key))), _shots(k), *values[:-1], values[-1] + note)
-            )
+            values = [_mean(by_group[group]) if group in by_group else "-" for group in [*GROUPS, "macro"]]
+            rows.append((_model(dict(zip(("model", "head", "variant"), key))), _shots(k), *values))
     return _table(("Model", "k", *GROUPS.values(), "Macro"), rows)
+
+
+def _mean(row: dict) -> str:
+    missing = partial_mean(row["group"], row["n_tasks"], row["n_groups"])
+    return _interval(row["value"], row["lower"], row["upper"]) + (f", {missing}" if missing else "")
 
 
 def _tasks(results: pl.DataFrame) -> str:
@@ -107,10 +104,13 @@ def _differences(differences: pl.DataFrame) -> str:
             f"{row['difference']:+.3f} ({row['lower']:+.3f} to {row['upper']:+.3f})",
             f"{row['p_value']:.3f}",
             f"{row['p_holm']:.3f}",
+            row.get("undefined", "not counted"),  # of a run of an older version
         )
         for row in differences.iter_rows(named=True)
     ]
-    return _table(("Task", "k", "Model A", "Model B", "Score", "A minus B", "p", "p (Holm)"), rows)
+    return _table(
+        ("Task", "k", "Model A", "Model B", "Score", "A minus B", "p", "p (Holm)", "Undefined replicates"), rows
+    )
 
 
 def _published() -> str:
@@ -181,12 +181,16 @@ def render_report(result: BenchmarkResult, title: str) -> str:
         f"the model gives them. Tasks with fewer than {FEW_POSITIVES} held-out positives are marked: their figures "
         "say little.</p>",
         "<h2>Groups and macro values (AUROC)</h2>",
+        "<p class=small>Macro is the mean of the four groups, a group the mean of its tasks. Where a value says of "
+        "how many (“4 of 6 tasks”), it compares only with values over the same tasks.</p>",
         _macro(result.groups),
         f"<h2>Few-shot</h2>{figure}" if figure else "",
         "<h2>Tasks, all training data</h2>",
         _tasks(result.results),
         "<h2>Models compared in pairs</h2>",
-        "<p class=small>Same patient resamples for both models; Holm's correction across the tasks of a pair.</p>",
+        "<p class=small>Same patient resamples for both models; Holm's correction across the tasks of a pair. A "
+        "replicate in which a task, or one of its findings, has one class is undefined and left out: the more there "
+        "are, the less an interval says.</p>",
         _differences(result.differences),
         "<h2>What was wrong with the input</h2>",
         problems,

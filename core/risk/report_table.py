@@ -1,6 +1,7 @@
 """Plain-text tables for the command line."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,8 @@ from core.ehr.tasks import GROUPS, TASK_BY_ID
 from core.risk.heads import Head
 from core.risk.metrics import auprc, auroc, brier
 from core.risk.model_names import model_key, model_name
-from core.risk.score import TaskScore
+from core.risk.results import partial_mean
+from core.risk.score import TaskScore, cohort_notes, percentile_text
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -46,42 +48,62 @@ def heads_table(heads: Mapping[str, Head]) -> str:
 
 def _held_out(head: Head) -> tuple[float, float, float]:
     probability, target = head.reference_probability, head.reference_target
-    return auroc(target, head.reference_raw), auprc(target, probability), brier(target, probability)
+    return auroc(target, probability), auprc(target, probability), brier(target, probability)
 
 
-def scores_table(scores: Sequence[TaskScore]) -> str:
-    """Scores of one patient: probability with interval, prevalence, percentile, n and positives."""
-    header = ("task", "probability", "95 % interval", "prevalence", "percentile", "n", "positives", "horizon")
-    rows = []
+def scores_text(dataset: Any, scores: Sequence[TaskScore]) -> str:
+    """Scores of one patient: where they come from, a table, each in words, and what to know of the heads' cohort.
+
+    Args:
+        dataset: the open dataset of the patient.
+        scores: of :func:`core.risk.score.score_subject`.
+    """
+    header = ("task", "probability", "95 % interval", "average", "percentile", "n", "positives", "horizon", "head")
+    rows, words = [], []
     for score in scores:
         name = score.name if score.label is None else f"Chest X-ray: {score.label}"
         if score.reliable:
             low, high = score.interval
             shown = (f"{score.probability:.3f}", f"{low:.3f} to {high:.3f}")
+            place = percentile_text(score.percentile)
         else:
-            shown = ("no reliable estimate", "-")
+            shown, place = ("no reliable estimate", "-"), "-"
         rows.append(
             (
                 name,
                 *shown,
                 f"{score.prevalence:.3f}",
-                f"{score.percentile:.0f}",
+                place,
                 f"{score.n:,}",
                 f"{score.n_positive:,}",
                 score.horizon,
+                score.head_version,
             )
         )
-    return text_table(header, rows)
+        words.append(f"{name}: {score.natural_frequency}.")
+    made = [f"Prediction time {time}" for time in dict.fromkeys(score.prediction_time.isoformat() for score in scores)]
+    made += [f"encoder {encoder}" for encoder in dict.fromkeys(score.encoder for score in scores)]
+    made += [
+        f"average and percentile of {cohort}" + (" (synthetic patients)" if synthetic else "")
+        for cohort, synthetic in dict.fromkeys((score.cohort, score.cohort_synthetic) for score in scores)
+    ]
+    parts = [" · ".join(made), text_table(header, rows), "\n".join(words), "\n".join(cohort_notes(scores, dataset))]
+    return "\n\n".join(part for part in parts if part)
 
 
 def groups_text(groups: pl.DataFrame) -> str:
-    """Group and macro AUROC of a benchmark, one line a model and number of shots."""
+    """Group and macro AUROC of a benchmark, one line a model and number of shots; a mean of fewer tasks says so."""
     part = groups.filter(pl.col("score") == "auroc")
     names = [name for name in [*GROUPS, "macro"] if name in part["group"].to_list()]
     rows = []
     for key, cells in part.group_by(["model", "head", "variant", "k"], maintain_order=True):
-        value = dict(zip(cells["group"], cells["value"]))
+        value = {row["group"]: _mean(row) for row in cells.iter_rows(named=True)}
         model, head, variant, k = key
         name = model_name(model_key(str(model), str(head), str(variant)))
-        rows.append((name, "all" if k == -1 else str(k), *(f"{value[n]:.3f}" if n in value else "-" for n in names)))
+        rows.append((name, "all" if k == -1 else str(k), *(value.get(n, "-") for n in names)))
     return text_table(("AUROC", "k", *(GROUPS.get(name, "Macro") for name in names)), rows)
+
+
+def _mean(row: Mapping[str, Any]) -> str:
+    missing = partial_mean(row["group"], row["n_tasks"], row["n_groups"])
+    return f"{row['value']:.3f}" + (f" ({missing})" if missing else "")

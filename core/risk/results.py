@@ -21,7 +21,7 @@ from core.risk.bootstrap import (
 from core.risk.cohort import TaskLabels
 from core.risk.metrics import auprc, auroc, brier, calibration_slope_intercept, ece
 from core.risk.model_names import model_key
-from core.risk.subtasks import SUBTASK_BY_KEY
+from core.risk.subtasks import ALL_SUBTASKS, SUBTASK_BY_KEY
 from core.risk.units import UnitPart, UnitResult, UnitSpec
 
 METRICS = {"auroc": auroc, "auprc": auprc, "brier": brier}
@@ -150,6 +150,23 @@ def groups_table(results: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(out, schema=schema, orient="row")
 
 
+def partial_mean(group: str, n_tasks: int, n_groups: int) -> str:
+    """What a group or macro value is a mean of where that is not all of it ("4 of 6 tasks"); "" where it is.
+
+    Values over different tasks do not compare, neither with each other nor with published ones.
+
+    Args:
+        group: group id or "macro".
+        n_tasks: sub-tasks behind the value.
+        n_groups: groups behind a macro value.
+    """
+    whole = sum(group in ("macro", TASK_BY_ID[sub.task].group) for sub in ALL_SUBTASKS)
+    parts = [f"{n_groups} of {len(GROUPS)} groups"] if group == "macro" and n_groups < len(GROUPS) else []
+    if n_tasks < whole:
+        parts.append(f"{n_tasks} of {whole} {'findings' if group == 'chexpert' else 'tasks'}")
+    return ", ".join(parts)
+
+
 def _over_replicates(rows: pl.DataFrame) -> Summary:
     std = float(np.sqrt(np.mean(np.square(rows["std"].to_numpy()))))
     nan = float("nan")
@@ -178,7 +195,8 @@ def differences_table(units: Sequence[UnitResult], labels: dict[str, TaskLabels]
 
     The paper's rule (v5): a model's few-shot replicates' probabilities are averaged, chexpert is collapsed to the mean
     over its findings, and both models are evaluated on the same patient resamples. Rows that one of the two models
-    has no features for are left out of their comparison; ``n`` counts what was compared.
+    has no features for are left out of their comparison; ``n`` counts what was compared. ``undefined`` counts the
+    resamples without both classes (of chexpert: of any finding), which interval and p-value leave out.
     """
     by_task: dict[tuple[str, int], dict[str, UnitResult]] = defaultdict(dict)
     for unit in units:
@@ -207,6 +225,7 @@ def differences_table(units: Sequence[UnitResult], labels: dict[str, TaskLabels]
             "upper": pl.Float64,
             "p_value": pl.Float64,
             "n": pl.Int64,
+            "undefined": pl.Int64,
         },
         orient="row",
     )

@@ -1,8 +1,8 @@
 """Score one patient at one time on all tasks: what the Risk page and `python -m core score` show.
 
 A score never stands alone: each :class:`TaskScore` carries the calibrated probability with its interval, the cohort
-prevalence and percentile, the natural frequency in words, the number of held-out rows and positives behind it, the
-horizon, the prediction time, and the encoder and head that made it.
+that the head was trained on with its prevalence and percentile, the natural frequency in words, the number of
+held-out rows, positives and patients behind it, the horizon, the prediction time, and the encoder and head behind it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,14 @@ import numpy as np
 
 from core.ehr.tasks import TASK_BY_ID
 from core.errors import InputError
+from core.risk.cards import SYNTHETIC_WARNING
 from core.risk.heads import Head
 from core.risk.records import embed_for_tasks, feature_identity, options_of, record_at
 from core.risk.subtasks import parse_tasks
 
-MIN_POSITIVES = 30
-"""Positives in training and in the held-out cohort below which there is no reliable estimate."""
+MIN_CASES = 30
+"""Positives in training, held-out patients with a positive and held-out patients with a negative, each, below which
+there is no reliable estimate. Patients and not rows: thirty rows of one patient are one case."""
 RARE = 0.02
 """Prevalence below which natural frequencies count in 1,000 instead of 100."""
 
@@ -33,16 +35,21 @@ class TaskScore:
         label: chexpert finding, None elsewhere.
         name: display name of the target.
         probability: calibrated probability, 0 to 1.
-        prevalence: share of positives in the held-out cohort.
-        percentile: percent of the held-out cohort with a lower score, ties counted half, 0 to 100.
+        cohort: name of the dataset that the head was trained and evaluated on, which need not be the patient's.
+        cohort_synthetic: whether that dataset's patients are no real people.
+        prevalence: share of positives among the cohort's held-out rows.
+        percentile: percent of the cohort's held-out rows with a lower score, ties counted half, 0 to 100.
         interval: 95 % interval of the probability. It is the uncertainty of the calibration: percentiles over 200
             patient-level bootstrap refits of the calibrator on the validation data. The uncertainty of the head's
             training and of a change of population is not in it.
         n: held-out rows behind prevalence, percentile and reliability.
         n_positive: held-out positives.
+        n_patients_with: held-out patients with a positive.
+        n_patients_without: held-out patients with a negative.
         n_train_positive: positives that the head was trained on.
-        reliable: False under :data:`MIN_POSITIVES` positives in training or held-out data; then there is no
-            reliable estimate and the numbers must not be shown as one.
+        shortage: what there are fewer than :data:`MIN_CASES` of, in words; "" where there are enough.
+        reliable: False where there is a shortage; then there is no reliable estimate and the numbers must not be
+            shown as one.
         natural_frequency: the probability as a sentence with its horizon and the cohort's average.
         horizon: in words ("30 days").
         prediction_time: the time of the score.
@@ -55,12 +62,17 @@ class TaskScore:
     label: str | None
     name: str
     probability: float
+    cohort: str
+    cohort_synthetic: bool
     prevalence: float
     percentile: float
     interval: tuple[float, float]
     n: int
     n_positive: int
+    n_patients_with: int
+    n_patients_without: int
     n_train_positive: int
+    shortage: str
     reliable: bool
     natural_frequency: str
     horizon: str
@@ -88,18 +100,39 @@ class TaskScore:
         return values
 
 
-def natural_frequency(probability: float, prevalence: float, horizon: str, reliable: bool, n_positive: int) -> str:
+def cohort_notes(scores: Sequence[TaskScore], dataset: Any) -> list[str]:
+    """What to know of the heads' cohort before reading scores of a patient of ``dataset``, a sentence each.
+
+    Heads of the scored dataset itself have nothing to say but that it is synthetic, where it is.
+    """
+    cohorts = dict.fromkeys((score.cohort, score.cohort_synthetic) for score in scores)
+    notes = [
+        f"The heads were trained on {name}, not on {dataset.name}: averages and percentiles are those of {name}."
+        for name, synthetic in cohorts
+        if (name, synthetic) != (dataset.name, bool(dataset.synthetic))
+    ]
+    return notes + [SYNTHETIC_WARNING] * any(synthetic for _, synthetic in cohorts)
+
+
+def natural_frequency(probability: float, prevalence: float, horizon: str, cohort: str, shortage: str = "") -> str:
     """The probability as a natural frequency, denominator 100 (1,000 for outcomes rarer than :data:`RARE`).
 
     The denominator depends on the outcome's prevalence only, so that it is the same for all patients.
+
+    Args:
+        probability: 0 to 1.
+        prevalence: the cohort's.
+        horizon: in words.
+        cohort: whose average is named beside it.
+        shortage: of :func:`shortage`.
     """
-    if not reliable:
-        return f"No reliable estimate: only {n_positive} positive cases stand behind this score"
+    if shortage:
+        return f"No reliable estimate: only {shortage} behind this score"
     of = 1000 if prevalence < RARE else 100
     count = _count(probability, of)
     sentence = (
         f"about {count} of {of:,} patients like this one, {_horizon_phrase(horizon)} "
-        f"(cohort average {_count(prevalence, of)} of {of:,})"
+        f"(average of {cohort}: {_count(prevalence, of)} of {of:,})"
     )
     if not count[0].isdigit():
         sentence = sentence.removeprefix("about ")
@@ -184,9 +217,17 @@ def score_vectors(vectors: Mapping[str, np.ndarray], at: datetime, heads: Mappin
     ]
 
 
-def is_reliable(head: Head) -> bool:
-    """Whether enough positives stand behind a head, in training and held-out."""
-    return min(head.n_positive, train_positives(head)) >= MIN_POSITIVES
+def shortage(head: Head) -> str:
+    """What a head has fewer than :data:`MIN_CASES` of, the scarcest in words; "" where there are enough."""
+    n, what = min(
+        (head.patients_with, "held-out patients with the outcome"),
+        (head.patients_without, "held-out patients without the outcome"),
+        (train_positives(head), "positive cases in training"),
+        key=lambda case: case[0],
+    )
+    if n == 1:
+        what = what.replace("patients", "patient").replace("cases", "case")
+    return f"{n:,} {what}" if n < MIN_CASES else ""
 
 
 def train_positives(head: Head) -> int:
@@ -211,20 +252,25 @@ def _task_score(head: Head, raw: float, at: datetime) -> TaskScore:
     probability = float(head.calibrator(raw))
     lower, upper = head.calibrator.interval(raw)
     horizon = TASK_BY_ID[head.subtask.task].horizon_text
-    reliable, n_train = is_reliable(head), train_positives(head)
+    short = shortage(head)
     return TaskScore(
         head.subtask.task,
         head.subtask.label,
         head.subtask.name,
         probability,
+        head.cohort,
+        head.cohort_synthetic,
         head.prevalence,
         percentile(raw, head.reference_raw),
         (float(lower), float(upper)),
         head.n,
         head.n_positive,
-        n_train,
-        reliable,
-        natural_frequency(probability, head.prevalence, horizon, reliable, min(n_train, head.n_positive)),
+        head.patients_with,
+        head.patients_without,
+        train_positives(head),
+        short,
+        not short,
+        natural_frequency(probability, head.prevalence, horizon, head.cohort, short),
         horizon,
         at,
         f"{head.identity.encoder}@{head.identity.revision}",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import InputError
-from core.risk.metrics import wilson_interval
+from core.risk.metrics import cluster_interval
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,13 @@ class ThresholdRow:
 
     Attributes:
         threshold: calibrated probability from which on there is an alert.
-        alerts_per_100: alerts per 100 patients.
+        alerts_per_100: alerts per 100 predictions (a patient may have several).
         sensitivity: share of positives with an alert; None without positives.
         specificity: share of negatives without; None without negatives.
         ppv: share of alerts that are positives, None without alerts.
-        ppv_interval: its 95 % Wilson interval.
+        ppv_interval: its 95 % interval over patients (:func:`core.risk.metrics.cluster_interval`).
         npv: share of silent rows that are negatives, None without silent rows.
-        npv_interval: its 95 % Wilson interval.
+        npv_interval: its 95 % interval over patients.
         net_benefit: Vickers & Elkin 2006; None at a threshold of 1.
         true_positives: count.
         false_positives: count.
@@ -43,8 +43,16 @@ class ThresholdRow:
     true_negatives: int
 
 
-def threshold_table(target: np.ndarray, probability: np.ndarray, thresholds: np.ndarray) -> list[ThresholdRow]:
+def threshold_table(
+    target: np.ndarray, probability: np.ndarray, cluster: np.ndarray, thresholds: np.ndarray
+) -> list[ThresholdRow]:
     """Each threshold's counts and rates; an alert is ``probability >= threshold``.
+
+    Args:
+        target: ``(n,)`` 0/1.
+        probability: ``(n,)`` calibrated.
+        cluster: ``(n,)`` patient of each row, any numbers.
+        thresholds: ``(t,)``.
 
     Raises:
         InputError: no rows, or a threshold outside of 0 to 1.
@@ -55,14 +63,13 @@ def threshold_table(target: np.ndarray, probability: np.ndarray, thresholds: np.
     thresholds = np.atleast_1d(np.asarray(thresholds, np.float64))
     if not ((thresholds >= 0) & (thresholds <= 1)).all():
         raise InputError("a threshold lies outside of 0 to 1", "give probabilities")
-    order = np.argsort(probability)
-    caught = np.append(np.cumsum(target[order][::-1])[::-1], 0)
+    cluster = np.asarray(cluster)
+    return [_row(float(threshold), target, probability >= threshold, cluster) for threshold in thresholds]
+
+
+def _row(threshold: float, target: np.ndarray, alert: np.ndarray, cluster: np.ndarray) -> ThresholdRow:
     n, n_pos = len(target), int(target.sum())
-    first = np.searchsorted(probability[order], thresholds, side="left")
-    return [_row(float(t), int(caught[i]), n - int(i), n_pos, n) for t, i in zip(thresholds, first)]
-
-
-def _row(threshold: float, tp: int, alerts: int, n_pos: int, n: int) -> ThresholdRow:
+    alerts, tp = int(alert.sum()), int(target[alert].sum())
     fp, fn = alerts - tp, n_pos - tp
     tn = n - alerts - fn
     return ThresholdRow(
@@ -71,9 +78,9 @@ def _row(threshold: float, tp: int, alerts: int, n_pos: int, n: int) -> Threshol
         tp / n_pos if n_pos else None,
         tn / (n - n_pos) if n > n_pos else None,
         tp / alerts if alerts else None,
-        wilson_interval(tp, alerts),
+        cluster_interval(target[alert], cluster[alert]),
         tn / (tn + fn) if tn + fn else None,
-        wilson_interval(tn, tn + fn),
+        cluster_interval(1 - target[~alert], cluster[~alert]),
         tp / n - fp / n * threshold / (1 - threshold) if threshold < 1 else None,
         tp,
         fp,
@@ -83,7 +90,7 @@ def _row(threshold: float, tp: int, alerts: int, n_pos: int, n: int) -> Threshol
 
 
 def threshold_for_alert_rate(probability: np.ndarray, alerts_per_100: float) -> float:
-    """The lowest threshold with at most that many alerts per 100 held-out patients."""
+    """The lowest threshold with at most that many alerts per 100 held-out predictions."""
     probability = np.sort(np.asarray(probability, np.float64))[::-1]
     allowed = int(np.floor(len(probability) * alerts_per_100 / 100))
     if allowed >= len(probability):

@@ -10,7 +10,7 @@ from core.ehr.markdown import SerializationOptions
 from core.errors import InputError
 from core.progress import Progress, silent
 from core.risk.cohort import Problem, TaskLabels, find_rows, limit_rows, load_task_labels, unique_times
-from core.risk.neighbours import NeighbourPool, save_pool
+from core.risk.neighbours import FILE, NeighbourPool, save_pool
 from core.risk.records import embed_rows, feature_identity, instruction_for, takes_instruction
 from core.risk.subgroups import RowAttributes, row_attributes
 from core.risk.subtasks import SUBTASK_BY_KEY
@@ -94,7 +94,7 @@ class TrainingRun:
             )
 
     def fit(self, dest: Path, progress: Progress | None = None) -> TrainedHeads:
-        """Fit and write all heads, and the neighbours where one embedding serves all tasks."""
+        """Fit and write all heads, and the neighbours where one embedding serves all tasks; else none stay there."""
         trained = train_heads(
             self.tasks,
             lambda labels: self.matrices[labels.task],
@@ -106,6 +106,8 @@ class TrainingRun:
         )
         if not takes_instruction(self.encoder):
             save_pool(self.neighbours(), dest)
+        else:
+            (Path(dest) / FILE).unlink(missing_ok=True)  # of an encoder that was trained into the folder before
         return trained
 
     def neighbours(self) -> NeighbourPool:

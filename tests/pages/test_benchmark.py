@@ -87,6 +87,23 @@ def test_the_leak_is_told_wherever_the_first_version_is_shown(open_page, no_demo
     assert "0.774 (0.749–0.798)" in tables(app) and "(leak)" in tables(app)
 
 
+@pytest.mark.parametrize("tab", ["Overview", "Few-shot", "Ablations"])
+def test_a_mean_of_fewer_tasks_says_so_wherever_groups_are_shown(open_page, run_folder, tab):
+    app = open_page(PAGE, results=run_folder.parent, query={"benchmark": tab})
+    sound(app)
+    assert "compare only with values over the same tasks" in shown(app)
+    assert "mean of 3 of 4 groups, 16 of 28 tasks" in drawn(app)
+    if tab == "Overview":
+        assert "1 of 3 tasks" in tables(app) and "3 of 4 groups, 16 of 28 tasks" in tables(app)
+        assert "14 of 14" not in tables(app)
+
+
+def test_a_whole_run_has_no_remark_on_its_tasks(open_page):
+    app = open_page(PAGE, query={"benchmark": "Overview"})
+    sound(app)
+    assert "over the same tasks" not in shown(app) and "of 28 tasks" not in tables(app)
+
+
 @pytest.mark.parametrize("tab", ["Overview", "Calibration"])
 def test_the_shipped_run_says_that_it_is_synthetic(open_page, tab):
     app = open_page(PAGE, query={"benchmark": tab})
@@ -251,7 +268,7 @@ def test_our_values_stand_beside_the_published_ones(open_page, run_folder, cohor
     assert len(ours) == 2 and "paper v5" in set(table["Source"])
     for model, value in groups.select("model", "value").iter_rows():
         assert ours[ours["Model"] == f"{model}, logistic regression"]["Macro"].item().startswith(f"{value:.3f}")
-    assert "mean of 3 of 4 groups" in ours["Macro"].iloc[0]
+    assert "3 of 4 groups" in ours["Macro"].iloc[0]
 
 
 def test_few_shot_curves_have_ours_and_the_leaderboards(open_page, run_folder, cohort):

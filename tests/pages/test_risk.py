@@ -7,6 +7,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.access import Identity
 from core.cli import main
+from core.ehr import meds_layout
+from core.risk.cards import SYNTHETIC_WARNING
 from core.settings import PROJECT_ROOT
 from tests.pages import cohort
 from tests.pages.conftest import shown
@@ -41,7 +43,7 @@ def test_four_groups_are_shown_with_average_and_words(rich):
     sound(rich)
     text = shown(rich)
     assert all(group in text for group in GROUPS)
-    assert "cohort average" in text and "held-out cases positive" in figures(rich).lower()
+    assert "average of Chartlight demo cohort" in text and "held-out cases positive" in figures(rich).lower()
 
 
 def test_the_page_and_the_command_give_the_same_numbers(open_page, cohort_folder, capsys, monkeypatch):
@@ -58,12 +60,34 @@ def test_the_page_and_the_command_give_the_same_numbers(open_page, cohort_folder
     page = json.loads(files["JSON"])
     for score in page["scores"]:
         other = scores[score["label"] or score["task"]]
+        assert (score["cohort"], score["cohort_synthetic"]) == ("Chartlight demo cohort", True)
         for name in ("probability", "prevalence", "percentile", "n", "n_positive", "log_odds"):
             assert score[name] == pytest.approx(other[name], abs=1e-5), name
         assert score["natural_frequency"] == other["natural_frequency"]
+    assert page["cohort_notes"] == document["cohort_notes"] and SYNTHETIC_WARNING in page["cohort_notes"]
+    assert SYNTHETIC_WARNING in files["HTML"]
     assert page["subject_id"].startswith("P-")
     assert "Not a medical device" in page["notice"]
     assert "Not a medical device" in files["HTML"] and "<script" not in files["HTML"]
+
+
+@pytest.mark.parametrize(
+    "name,synthetic,notes",
+    [
+        ("Chartlight demo cohort", True, ""),
+        ("Our [hospital](http://evil.example)", False, "The heads were trained on Chartlight demo cohort, not on Our"),
+    ],
+)
+def test_the_cohort_of_the_heads_is_told_in_one_line(open_page, tmp_path, name, synthetic, notes):
+    folder = cohort.write(tmp_path / "other")
+    meds_layout.write_dataset_json(folder, name, "test", synthetic=synthetic)
+    app = open_page(PAGE, query={"subject": str(cohort.RICH)}, datasets=folder)
+    sound(app)
+    captions = [caption.value for caption in app.caption]
+    words = {text: text.replace("\\", "").replace("\u2060", "") for text in captions}
+    lines = [text for text in captions if SYNTHETIC_WARNING in words[text]]
+    assert len(lines) == 1 and words[lines[0]].startswith(notes or SYNTHETIC_WARNING)
+    assert "[hospital](" not in lines[0]  # escaped
 
 
 @pytest.mark.parametrize("tab", TABS)

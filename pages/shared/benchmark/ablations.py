@@ -47,6 +47,7 @@ def show(run: Run) -> None:
             f"python -m core benchmark DATASET --features FEATURES --out RESULTS --ablate {_example(family)}",
             language="bash",
         )
+    looks.say_partial(rows)
     st.caption(
         f"AUROC on all training data. Older papers' text is Markdown, the fifth version's a list of codes. {run.note}"
         + (f" {LEAK_NOTE}" if "v1/v2" in run.versions else "")
@@ -75,7 +76,10 @@ def plot(rows: pl.DataFrame, family: str, title: str, place: str, run: Run) -> P
                     piece["upper"].to_list(),
                     [
                         f"{name}, {setting_name(family, variant)}: {interval_text(v, low, high)}"
-                        for variant, v, low, high in piece.select("variant", "value", "lower", "upper").iter_rows()
+                        + (looks.partial(note) if source == OURS else "")
+                        for variant, v, low, high, note in piece.select(
+                            "variant", "value", "lower", "upper", "note"
+                        ).iter_rows()
                     ],
                     *draw.mark(i),
                     line=("solid" if source == OURS else "dot") if across else "",

@@ -49,7 +49,8 @@ def show(run: Run) -> None:
                 f":material/info: {positives} positives, fewer than {RELIABLE_POSITIVES}: no reliable estimate."
             )
         st.caption(
-            "Ten groups of equal size by predicted probability; bars are 95 % Wilson intervals of the observed share. "
+            "Ten groups of equal size by predicted probability; bars are 95 % Wilson intervals of the observed "
+            "share that hold for patients with several labels. "
             "Ideal: slope 1, intercept 0, ECE 0 (ten bins of equal width). ICI: mean distance from a smooth line. "
             "A calibrator is fitted on the tuning split, these are held-out patients."
         )
@@ -62,7 +63,7 @@ def plot(rows: pl.DataFrame, column: str, task: str, run: Run) -> Plot:
     for i, model in enumerate(rows["model"].unique(maintain_order=True)):
         part = rows.filter(pl.col("model") == model)
         name = model_name(model)
-        curve = reliability_curve(part["label"].to_numpy(), part[column].to_numpy())
+        curve = reliability_curve(part["label"].to_numpy(), part[column].to_numpy(), part["patient_id"].to_numpy())
         series.append(
             Series(
                 name,

@@ -58,8 +58,9 @@ def show(run: Run) -> None:
     st.dataframe(table(rows), hide_index=True, key="compare-table", alt="Paired differences of every task")
     st.caption(
         "Both models on the same patient resamples; few-shot replicates' probabilities are averaged, the chest X-ray "
-        "findings' values too. Filled: p below 0.05 after Holm's correction. That two do not differ is no proof that "
-        "they are alike: see the width of the interval."
+        "findings' values too, and a replicate in which one of them has one class is undefined and left out. Filled: "
+        "p below 0.05 after Holm's correction. That two do not differ is no proof that they are alike: see the width "
+        "of the interval."
     )
 
 
@@ -108,6 +109,7 @@ def table(rows: pl.DataFrame) -> pd.DataFrame:
                 "p, Holm": _p(row["p_holm"]),
                 "Labels compared": row["n"],
             }
+            | ({"Undefined replicates": row["undefined"]} if "undefined" in row else {})  # an older run has none
             for row in rows.iter_rows(named=True)
         ]
     )

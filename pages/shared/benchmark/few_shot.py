@@ -37,6 +37,7 @@ def show(run: Run) -> None:
         if not rows.height:
             return
     draw.show(plot(rows, places[place], looks.SCORES[score], run), "few-shot", 460)
+    looks.say_partial(rows)
     st.caption(
         "k labelled examples of each class for training and as many for validation, drawn anew in each replicate; "
         "tested on the whole held-out split. Bands: one standard deviation over replicates, where it is known. "
@@ -100,4 +101,6 @@ def plot(rows: pl.DataFrame, place: str, score: str, run: Run) -> Plot:
 
 
 def _text(name: str, row: dict) -> str:
-    return f"{name}, k = {looks.shots(row['k'])}: {interval_text(row['value'], row['lower'], row['upper'])}"
+    return f"{name}, k = {looks.shots(row['k'])}: {interval_text(row['value'], row['lower'], row['upper'])}" + (
+        looks.partial(row["note"]) if row["source"] == OURS else ""
+    )

@@ -1,5 +1,8 @@
 """Colours, shapes and names that the tabs share, so that a source looks the same in each."""
 
+import polars as pl
+import streamlit as st
+
 from core.ehr.tasks import GROUPS
 from core.risk.comparison import OURS
 from core.risk.model_names import model_name
@@ -47,3 +50,17 @@ def line_name(source: str, model: str) -> str:
 def shots(k: int) -> str:
     """Number of shots as it is shown."""
     return "all" if k == -1 else f"{k}"
+
+
+def partial(note: str) -> str:
+    """What the text of a mark adds for a mean of fewer tasks than there are."""
+    return f" · mean of {note}" if note else ""
+
+
+def say_partial(rows: pl.DataFrame) -> None:
+    """Say that some of the run's values are means of fewer tasks than the published ones, where it is so."""
+    if rows.filter((pl.col("source") == OURS) & (pl.col("note") != "")).height:
+        st.caption(
+            "Values of this run that say of how many tasks they are a mean compare only with values over the same "
+            "tasks: published ones are over all."
+        )

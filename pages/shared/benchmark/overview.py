@@ -31,9 +31,10 @@ def show(run: Run) -> None:
         table(rows),
         hide_index=True,
         key="overview-table",
-        column_config={name: st.column_config.Column(width=width) for name, width in _widths().items()},
+        column_config={name: st.column_config.Column(width=width) for name, width in _widths(rows).items()},
         alt="Macro and group values with intervals, by model",
     )
+    looks.say_partial(rows)
     notes(run)
 
 
@@ -82,7 +83,7 @@ def plot(rows: pl.DataFrame, score: str, run: Run) -> Plot:
                     part["upper"].to_list(),
                     [
                         f"{name_of[source, model]}, {looks.source_name(source)}: {interval_text(value, low, high)}"
-                        + (f" · {note}" if note.startswith("mean of") else "")
+                        + (looks.partial(note) if source == OURS else "")
                         for model, value, low, high, note in part.select(
                             "model", "value", "lower", "upper", "note"
                         ).iter_rows()
@@ -124,16 +125,21 @@ def table(rows: pl.DataFrame) -> pd.DataFrame:
         for place in PLACES:
             cell = cells.get(place)
             text = interval_text(cell["value"], cell["lower"], cell["upper"], dash="–") if cell else ""
-            entry[looks.SHORT_PLACES[place]] = text + (
-                f", {cell['note']}" if cell and cell["note"].startswith("mean of") else ""
-            )
+            entry[looks.SHORT_PLACES[place]] = text + (f", {cell['note']}" if cell and _partial(cell) else "")
         out.append(entry)
     return pd.DataFrame(out)
 
 
-def _widths() -> dict[str, int]:
-    """Widths in pixels that show every interval on a page of 1280 pixels."""
-    return {"Model": 190, "Source": 105} | dict.fromkeys(looks.SHORT_PLACES.values(), 125)
+def _partial(cell: dict) -> bool:
+    """Whether a value of the run is a mean of fewer tasks than there are; other notes are of publications."""
+    return cell["source"] == OURS and bool(cell["note"])
+
+
+def _widths(rows: pl.DataFrame) -> dict[str, int]:
+    """Widths in pixels that show every interval on a page of 1280 pixels, and what it is a mean of."""
+    ours = rows.filter(pl.col("source") == OURS)
+    notes = {place: ours.filter(pl.col("place") == place)["note"].str.len_chars().max() or 0 for place in PLACES}
+    return {"Model": 190, "Source": 105} | {looks.SHORT_PLACES[place]: 125 + 6 * n for place, n in notes.items()}
 
 
 def _tag(source: str) -> str:

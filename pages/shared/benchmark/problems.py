@@ -13,6 +13,7 @@ from pages.shared.benchmark.source import Run
 
 KINDS = {
     "unknown_subject": "labels of unknown subjects",
+    "before_birth": "labels from before birth",
     "duplicate_label": "duplicated labels",
     "conflicting_label": "contradictory labels",
     "no_split": "labels outside of the splits",

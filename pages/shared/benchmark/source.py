@@ -38,6 +38,7 @@ _NEEDED = {
         "lower",
         "upper",
         "replicate_std",
+        "n_tasks",
         "n_groups",
     },
     "differences": {"task", "k", "a", "b", "score", "difference", "lower", "upper", "p_value", "p_holm", "n"},

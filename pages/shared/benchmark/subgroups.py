@@ -36,7 +36,7 @@ def show(run: Run) -> None:
             "Model", models, format_func=model_name, key="subgroups-model", width=320, persist_state="session"
         )
         alerts = st.segmented_control(
-            "Alerts per 100",
+            "Alerts per 100 predictions",
             ALERTS,
             default=10,
             required=True,
@@ -69,7 +69,7 @@ def show(run: Run) -> None:
     st.caption(
         f"Cells of fewer than {MIN_CELL} patients are suppressed, and the next smallest with a single one, so that it "
         f"cannot be had by subtraction; no AUROC with fewer than {MIN_EVENTS} positives or negatives. Missed: share "
-        f"of positives below the threshold that gives {alerts or 10} alerts per 100 overall "
+        f"of positives below the threshold that gives {alerts or 10} alerts per 100 predictions "
         f"({100 * threshold:.1f} %). Intervals: 95 %, patient-level bootstrap. A difference between subgroups can "
         "come from how ill they are, how well they are recorded, or the model."
     )

@@ -38,16 +38,19 @@ def show(patient: Patient, scored: scoring.Scored, names: dict[str, str], encode
         _downloads(patient, scored)
     case = Case(patient, scored, heads[key], heads, encoder.name)
     score = case.score
-    st.markdown(f"{TASK_BY_ID[score.task].question} **{score.natural_frequency}.**")
+    st.markdown(f"{TASK_BY_ID[score.task].question} **{plain(score.natural_frequency)}.**")
     if score.reliable:
         lower, upper = score.interval
         layout.facts(
             [
                 ("Probability", percent(score.probability)),
                 ("95 % of the calibration", f"{percent(lower)} to {percent(upper)}"),
-                ("Cohort average", percent(score.prevalence)),
-                ("Percentile in the cohort", percentile_text(score.percentile)),
-                ("Held-out cases", f"{score.n:,}, {score.n_positive:,} positive"),
+                (f"Average of {score.cohort}", percent(score.prevalence)),
+                ("Percentile there", percentile_text(score.percentile)),
+                (
+                    "Held-out cases",
+                    f"{score.n:,}, {score.n_positive:,} positive of {score.n_patients_with:,} patients",
+                ),
             ],
             key="score",
         )

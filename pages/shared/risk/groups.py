@@ -27,10 +27,9 @@ def percent(value: float) -> str:
 
 
 def words(score: TaskScore) -> str:
-    """Write the score in a short line: percentile and ratio to the average, or that there is no estimate."""
+    """Write the score in a short line: percentile and ratio to the average, or what is lacking for an estimate."""
     if not score.reliable:
-        n = min(score.n_positive, score.n_train_positive)
-        return f"No reliable estimate: {n} positive cases"
+        return f"No reliable estimate: {score.shortage}"
     ratio = score.probability / score.prevalence if score.prevalence else float("nan")
     times = "<0.1" if ratio < 0.05 else f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:.0f}"
     place = {"<1": "among the lowest 1 %", ">99": "among the highest 1 %"}.get(percentile_text(score.percentile))
@@ -66,8 +65,8 @@ def figure(scores: Sequence[TaskScore], scale: str, end: float, chosen: str | No
             mode="markers",
             marker={"symbol": "line-ns", "size": 13, "line": {"width": 2, "color": charts.SLATE}},
             name="Cohort average",
-            customdata=[percent(score.prevalence) for _, score in known],
-            hovertemplate="cohort average %{customdata}<extra></extra>",
+            customdata=[f"{charts.plain(score.cohort)}: {percent(score.prevalence)}" for _, score in known],
+            hovertemplate="average of %{customdata}<extra></extra>",
         ),
         go.Scatter(
             x=[place(score.probability) for _, score in known],
@@ -75,7 +74,9 @@ def figure(scores: Sequence[TaskScore], scale: str, end: float, chosen: str | No
             mode="markers",
             marker={"symbol": "diamond", "size": 13, "color": charts.BLUE},
             name="This patient",
-            customdata=[[key_of(score), f"{score.natural_frequency}.", _basis(score)] for _, score in known],
+            customdata=[
+                [key_of(score), f"{charts.plain(score.natural_frequency, 160)}.", _basis(score)] for _, score in known
+            ],
             hovertemplate="%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
         ),
         _words([(row, f"<b>{score.name}</b>") for row, score in enumerate(scores)], edges[0], "right", ABOVE),
@@ -177,7 +178,7 @@ def _basis(score: TaskScore) -> str:
     digits = "rare outcome, counted in 1,000" if score.prevalence < RARE else "counted in 100"
     return (
         f"95 % interval of the calibration {percent(lower)} to {percent(upper)}; "
-        f"{score.n_positive:,} of {score.n:,} held-out cases positive; {digits}"
+        f"{score.n_positive:,} of {score.n:,} held-out cases positive, of {score.n_patients_with:,} patients; {digits}"
     )
 
 

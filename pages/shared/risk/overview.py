@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.ehr.tasks import GROUPS
-from core.risk.score import TaskScore
+from core.risk.score import TaskScore, cohort_notes
 from pages.shared import charts, layout
+from pages.shared.errors import plain
+from pages.shared.patients.chart import Patient
 from pages.shared.risk import groups
 from pages.shared.risk.scoring import Scored, key_of
 
@@ -19,10 +21,11 @@ GROUP_NOTES = {
 GROUP_ORDER, DEPARTURE = "By task", "By departure from average"
 
 
-def show(scored: Scored, chosen: str | None) -> str | None:
+def show(patient: Patient, scored: Scored, chosen: str | None) -> str | None:
     """Draw the four groups; return the key of the head that the user picked in them, if any.
 
     Args:
+        patient: who is scored.
         scored: the scores.
         chosen: key of the head whose evidence is shown below.
     """
@@ -36,10 +39,14 @@ def show(scored: Scored, chosen: str | None) -> str | None:
             label_visibility="collapsed", bind="query-params",
             help="Log-odds spreads small risks out; the numbers stay percentages.",
         )  # fmt: skip
+        cohorts = " and ".join(dict.fromkeys(score.cohort for score in scored.scores))
         st.markdown(
-            ":blue[◆] this patient, with the 95 % interval of the calibration   :gray[┃] cohort average",
+            f":blue[◆] this patient, with the 95 % interval of the calibration   :gray[┃] average of {plain(cohorts)}",
             width="content",
         )
+    notes = cohort_notes(scored.scores, patient.dataset)
+    if notes:
+        st.caption(plain(" ".join(notes)))
     left, right = st.columns(2, gap="medium")
     columns = {"operational_outcomes": left, "lab_values": left, "new_diagnoses": left, "chexpert": right}
     picked, end = None, groups.end_of_scale(scored.scores)

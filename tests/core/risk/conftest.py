@@ -125,7 +125,11 @@ class HashEncoder:
         return {
             "name": self.spec.name,
             "revision": "1",
+            "weights_sha256": "",
+            "config_sha256": "",
             "template": self.spec.template,
+            "pooling": "mean",
+            "attention": "bidirectional",
             "chunking": "structure",
             "chunk_tokens": 64,
             "max_tokens": 4096,

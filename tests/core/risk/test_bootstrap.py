@@ -79,8 +79,17 @@ def test_paired_difference_of_a_model_with_itself_is_nothing():
     a = bootstrap_values(target, score, Resamples(subject, 200, 0))["auroc"]
     same = paired_difference(0.5, 0.5, a, a)
     assert (same.difference, same.lower, same.upper, same.p_value) == (0, 0, 0, 1)
+    assert same.undefined == 0
     better = paired_difference(0.7, 0.5, a + 0.2, a)
     assert better.p_value == pytest.approx(2 / 201) and better.lower == pytest.approx(0.2)
+
+
+def test_replicates_in_which_a_model_is_not_defined_are_counted():
+    a = np.array([0.6, np.nan, 0.7, 0.8])
+    some = paired_difference(0.7, 0.5, a, np.array([0.5, 0.5, np.nan, 0.5]))
+    assert some.undefined == 2 and some.upper == pytest.approx(np.percentile([0.1, 0.3], 97.5))
+    none = paired_difference(0.7, 0.5, a * np.nan, a)
+    assert none.undefined == 4 and np.isnan(none.p_value)
 
 
 def test_holm_equals_a_worked_example():

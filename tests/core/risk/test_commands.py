@@ -1,6 +1,7 @@
 """`train-heads` and `score` as a user runs them, with the real MiniLM; and the heads that ship."""
 
 import json
+import shlex
 from datetime import datetime
 
 import numpy as np
@@ -11,11 +12,11 @@ from core.ehr.demo import generate_demo
 from core.ehr.store import open_dataset
 from core.ehr.tasks import TASKS
 from core.embedding.encoders import load_encoder
-from core.risk.cards import missing_items
+from core.risk.cards import SYNTHETIC_WARNING, missing_items
 from core.risk.heads import load_heads
 from core.risk.metrics import auroc
 from core.risk.neighbours import load_pool
-from core.risk.score import score_subject
+from core.risk.score import score_subject, shortage
 from core.risk.subtasks import SUBTASK_BY_KEY
 from core.settings import PROJECT_ROOT, get_settings
 
@@ -64,6 +65,8 @@ def test_score_prints_a_table_of_chosen_tasks(demo, home, capsys):
     assert main(command) == 0
     out = capsys.readouterr().out
     assert "Long LOS" in out and "ICU Admission" in out and "Anemia" not in out and "Not a medical device" in out
+    assert SYNTHETIC_WARNING in out and "average of Chartlight demo cohort" in out
+    assert "The heads were trained on" not in out  # they are of the cohort that is scored
 
 
 @pytest.mark.parametrize(
@@ -99,6 +102,18 @@ def test_train_heads_is_deterministic_and_scores(dataset_path, home, tmp_path, c
     assert not list((tmp_path / "a").glob(".*"))
 
 
+def test_a_card_has_the_whole_command_with_the_settings_encoder(dataset_path, home, tmp_path):
+    words = ["train-heads", str(tmp_path / "my heads"), "--dataset", str(dataset_path), "--tasks", "guo_los"]
+    words += ["--profile", "paper", "--strategy", "recent_codes", "--max-labels", "150", "--seed", "3"]
+    assert main(words) == 0
+    command = load_heads(tmp_path / "my heads")["guo_los"].card["reproduce"]["command"]
+    assert shlex.split(command) == ["python", "-m", "core", *words, "--encoder", "minilm"]
+
+
+def test_only_the_head_with_too_few_patients_is_not_reliable():
+    assert [key for key, head in load_heads(SHIPPED).items() if shortage(head)] == ["new_hypertension"]
+
+
 def test_train_heads_without_labels_says_so(dataset_path, home, tmp_path, capsys):
     import shutil
 
@@ -119,7 +134,7 @@ def test_shipped_heads_are_whole_and_neither_noise_nor_trivial():
         assert 0.65 <= value <= 0.95, f"{task.id}: {value:.3f}"
     for head in heads.values():
         assert missing_items(head.card) == [] and head.card["data"]["synthetic"] is True
-        assert head.card["reproduce"]["command"].endswith("assets/heads/minilm")
+        assert "train-heads assets/heads/minilm" in head.card["reproduce"]["command"]
 
 
 def test_no_small_subgroup_can_be_had_from_a_shipped_card():

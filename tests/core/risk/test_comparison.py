@@ -20,6 +20,7 @@ from core.risk.comparison import (
 )
 from core.risk.published import LEADERBOARD, LEAK_NOTE, published
 from core.risk.results import groups_table, results_table
+from core.risk.subtasks import ALL_SUBTASKS
 
 TASK, LAB = "guo_los", "lab_anemia"
 
@@ -47,8 +48,20 @@ def test_standing_has_ours_first_and_each_version_with_its_note(results):
     assert dict(ours.select("place", "value").iter_rows()) == pytest.approx(
         {"operational_outcomes": 0.8, "lab_values": 0.7, "macro": 0.75}
     )
-    assert ours.filter(pl.col("place") == "macro")["note"][0] == "mean of 2 of 4 groups"
+    assert ours.filter(pl.col("place") == "macro")["note"][0] == "2 of 4 groups, 2 of 28 tasks"
+    assert ours.filter(pl.col("place") == "lab_values")["note"][0] == "1 of 5 tasks"
     assert set(rows.filter(pl.col("source") == "v1/v2")["note"]) == {LEAK_NOTE}
+
+
+def test_a_value_over_all_tasks_has_no_note():
+    rows = [row(sub.task, 0.7) | {"sub_task": sub.paper_name} for sub in ALL_SUBTASKS]
+    assert set(standing(groups_table(results_table(rows)), [])["note"]) == {""}
+    without = [one for one in rows if one["sub_task"] not in ("new_celiac", "Edema")]
+    notes = dict(standing(groups_table(results_table(without)), []).select("place", "note").iter_rows())
+    assert notes == {
+        "operational_outcomes": "", "lab_values": "", "new_diagnoses": "5 of 6 tasks",
+        "chexpert": "13 of 14 findings", "macro": "26 of 28 tasks",
+    }  # fmt: skip
 
 
 def test_standing_without_a_run_is_what_was_published():
@@ -64,6 +77,7 @@ def test_curves_have_the_spread_over_replicates_as_band(results):
     rows = curves(groups_table(results), results, "operational_outcomes", "auroc", [])
     few, whole = rows.row(0, named=True), rows.row(1, named=True)
     assert (few["k"], whole["k"]) == (8, -1)
+    assert few["note"] == whole["note"] == "1 of 3 tasks"
     spread = float(np.std([0.5, 0.6, 0.7]))
     assert few["value"] == pytest.approx(0.6) and few["upper"] - few["value"] == pytest.approx(spread)
     one = curves(groups_table(results), results, TASK, "auroc", []).row(0, named=True)
@@ -96,6 +110,7 @@ def test_an_ablation_has_its_values_in_order_and_the_unchanged_model_last(result
     ours = rows.filter(pl.col("source") == OURS)
     assert dict(ours.select("variant", "value").iter_rows()) == pytest.approx({"512": 0.55, UNCHANGED: 0.75})
     assert ours["variant"].to_list() == ["512", UNCHANGED]
+    assert set(ours["note"]) == {"2 of 4 groups, 2 of 28 tasks"}
     qwen = rows.filter((pl.col("source") == "v5") & (pl.col("model") == "Qwen3-Embedding-8B"))
     assert qwen["variant"].to_list() == ["512", "1024", "2048", "4096", "8192"]
     assert qwen["value"].to_list() == [0.741, 0.759, 0.768, 0.772, 0.769]

@@ -1,16 +1,28 @@
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
 
+from core.ehr.markdown import SerializationOptions
+from core.embedding.registry import get_spec
 from core.errors import InputError, MissingError
 from core.risk.calibration import fit_calibrator
 from core.risk.heads import Head, head_version, load_head, load_heads, save_head
 from core.risk.identity import FeatureIdentity
+from core.risk.metrics import auroc
+from core.risk.records import identity_of
+from core.risk.report_table import heads_table
 from core.risk.subtasks import SUBTASK_BY_KEY
+from core.risk.train import TrainingSource
+from core.risk.training_run import TrainingRun
 
-IDENTITY = FeatureIdentity("minilm", "r1", "corrected", "markdown", 4096, "256", "none", 6)
+from .conftest import HashEncoder
+
+IDENTITY = FeatureIdentity(
+    "minilm", "r1", "corrected", "markdown", 4096, "256", "none", 6, "w1", "c1", "{record}", "mean", "bidirectional"
+)
 
 
 def make_head(key="guo_los", identity=IDENTITY, seed=0, n_positive=40):
@@ -68,11 +80,51 @@ def test_files_are_reproducible_and_leave_no_temporary_behind(tmp_path):
         ("chunking", "512"),
         ("dimension", 7),
         ("instruction", "task"),
+        ("weights_sha256", "w2"),
+        ("config_sha256", "c2"),
+        ("template", "Clinical note: {record}"),
+        ("pooling", "last"),
+        ("attention", "causal"),
     ],
 )
 def test_a_head_refuses_features_of_another_making(field, value):
-    with pytest.raises(InputError, match=field):
+    with pytest.raises(InputError, match=f"other features: {field} is {re.escape(repr(value))} where the head needs"):
         make_head().require(dataclasses.replace(IDENTITY, **{field: value}))
+
+
+LATER = ("weights_sha256", "config_sha256", "template", "pooling", "attention")
+
+
+def test_a_card_without_the_later_items_is_one_of_the_shipped_encoder_alone():
+    """What it leaves out is known there: the entry pins weights, configuration and reading."""
+    spec = get_spec("minilm")
+    given = IDENTITY.to_dict() | {"revision": spec.revision}
+    first = {name: value for name, value in given.items() if name not in LATER}
+    pinned = FeatureIdentity.from_dict(first)
+    assert (pinned.weights_sha256, pinned.config_sha256) == (spec.sha256, spec.config_sha256)
+    assert (pinned.template, pinned.pooling, pinned.attention) == ("{record}", "mean", "bidirectional")
+    with pytest.raises(InputError, match="weights_sha256 is 'other' where the head needs '53aa5117"):
+        make_head(identity=pinned).require(dataclasses.replace(pinned, weights_sha256="other"))
+    for change in ({"encoder": "qwen3-embedding-0.6b", "revision": "main"}, {"revision": "main"}, {"encoder": "mine"}):
+        with pytest.raises(InputError, match="does not say the weights_sha256 of the features"):
+            FeatureIdentity.from_dict(first | change)
+
+
+@pytest.mark.parametrize(
+    "name,value",
+    [
+        ("weights_sha256", "w2"),
+        ("config_sha256", "c2"),
+        ("template", "{record}."),
+        ("pooling", "last"),
+        ("attention", "causal"),
+    ],
+)
+def test_another_checkpoint_or_reading_under_the_same_name_is_another_identity(encoder, name, value):
+    """As two fine-tunes in the same ``folder:`` source are, whose revision is "main" for both."""
+    options = SerializationOptions()
+    own, other = (identity_of(said, options) for said in (encoder.identity, encoder.identity | {name: value}))
+    assert getattr(other, name) == value and dataclasses.replace(other, **{name: encoder.identity[name]}) == own
 
 
 def test_a_head_accepts_its_own_features():
@@ -122,3 +174,32 @@ def test_chexpert_heads_have_safe_names(tmp_path):
     save_head(make_head("chexpert.pleural_effusion"), tmp_path)
     head = load_heads(tmp_path)["chexpert.pleural_effusion"]
     assert head.subtask.task == "chexpert" and head.subtask.label == "Pleural Effusion"
+
+
+def test_the_printed_auroc_is_that_of_the_probability_as_on_the_card():
+    rng = np.random.default_rng(0)
+    raw = rng.normal(size=4000)
+    isotonic = fit_calibrator(raw, rng.random(4000) < 1 / (1 + np.exp(1 - raw)), n_bootstrap=5)
+    assert isotonic.method == "isotonic"
+    head = dataclasses.replace(make_head(), calibrator=isotonic)
+    calibrated = auroc(head.reference_target, head.reference_probability)
+    assert f"{calibrated:.3f}" != f"{auroc(head.reference_target, head.reference_raw):.3f}"  # ties of the steps
+    assert f"{calibrated:.3f}" in heads_table({"guo_los": head})
+
+
+def test_cases_are_counted_in_patients():
+    head = make_head(n_positive=41)  # two rows a patient, one patient with both outcomes
+    assert (head.patients_with, head.patients_without) == (21, 40)
+    assert (head.cohort, head.cohort_synthetic) == ("an unnamed cohort", False)
+
+
+def test_no_neighbours_of_another_encoder_stay_beside_new_heads(dataset, tmp_path):
+    for template, there in (("{record}", True), ("Instruct: {instruction}\nQuery:\n{record}", False)):
+        source = TrainingSource("shaped", True, "")
+        run = TrainingRun(
+            dataset, HashEncoder(template), SerializationOptions(), source, None, ["guo_los"], max_labels=150
+        )
+        run.embed()
+        run.fit(tmp_path)
+        assert (tmp_path / "neighbours.npz").is_file() == there
+        assert load_heads(tmp_path)["guo_los"].identity.template == template

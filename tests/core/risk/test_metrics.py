@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
@@ -128,7 +129,71 @@ def test_net_benefit_equals_counting():
 
 def test_reliability_curve_covers_every_row_once():
     target, probability = simulated(n=1003)
-    curve = metrics.reliability_curve(target, probability)
+    curve = metrics.reliability_curve(target, probability, np.arange(1003))
     assert sum(bin.n for bin in curve) == 1003
     assert sum(bin.n * bin.observed for bin in curve) == pytest.approx(target.sum())
     assert all(bin.lower <= bin.observed <= bin.upper for bin in curve)
+
+
+def clustered(rng, patients, rows, spread=1.0):
+    """Rows of patients who differ in their risk: outcome, probability, patient."""
+    patient = np.repeat(np.arange(patients), rng.geometric(1 / rows, patients))
+    own = rng.normal(0, spread, patients)[patient]
+    x = rng.normal(size=len(patient)) + 0.7 * own
+    target = (rng.random(len(patient)) < 1 / (1 + np.exp(2 - 0.8 * x - own))).astype(int)
+    return target, 1 / (1 + np.exp(2 - 1.2 * x)), patient
+
+
+def test_an_interval_of_one_row_a_patient_is_wilsons():
+    rng = np.random.default_rng(0)
+    for n, share in ((7, 0.5), (50, 0.1), (400, 0.97), (30, 0.0), (30, 1.0)):
+        hit = (rng.random(n) < share).astype(int)
+        assert metrics.cluster_interval(hit, rng.permutation(n) * 10) == metrics.wilson_interval(hit.sum(), n)
+    assert metrics.cluster_interval(np.zeros(0), np.zeros(0)) == (0.0, 1.0)
+
+
+def test_rows_that_repeat_a_patient_weigh_as_one():
+    hit = np.r_[np.ones(30), np.zeros(70)]
+    few = metrics.effective_rows(np.repeat(hit, 20), np.repeat(np.arange(100), 20))
+    assert 90 < few <= 100  # 2,000 rows say what 100 do, less the quantile of t for 100 patients
+    same = np.ones(60)
+    assert metrics.effective_rows(same, np.zeros(60)) == 1.0  # 60 rows of one patient
+    assert metrics.effective_rows(same, np.repeat(np.arange(20), 3)) == pytest.approx(20)
+
+
+def test_the_design_effect_is_the_ratio_estimators():
+    target, _, patient = clustered(np.random.default_rng(3), 80, 6)
+    share, n = target.mean(), len(target)
+    by_patient = [target[patient == one] for one in np.unique(patient)]
+    residual = np.array([(rows - share).sum() for rows in by_patient])
+    variance = len(residual) / (len(residual) - 1) * (residual**2).sum() / n**2
+    few = (student.ppf(0.975, n - 1) / student.ppf(0.975, len(residual) - 1)) ** 2
+    expected = share * (1 - share) / (n - 1) * n / variance * few
+    assert metrics.effective_rows(target, patient) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("patients,rows", [(60, 10), (400, 20)])
+def test_intervals_cover_as_they_say_where_patients_have_many_rows(patients, rows):
+    rng, at, replicates = np.random.default_rng(7), 0.3, 300
+    target, probability, _ = clustered(rng, 60_000, rows)
+    ppv = target[probability >= at].mean()
+    inside = plain = 0
+    for _ in range(replicates):
+        target, probability, patient = clustered(rng, patients, rows)
+        alert = probability >= at
+        low, high = metrics.cluster_interval(target[alert], patient[alert])
+        inside += low <= ppv <= high
+        low, high = metrics.wilson_interval(target[alert].sum(), alert.sum())
+        plain += low <= ppv <= high
+    assert inside / replicates > 0.92  # 95 % less 2.4 standard errors
+    assert plain / replicates < 0.88  # rows taken for patients
+
+
+def test_reliability_bins_widen_where_patients_repeat():
+    target, probability = simulated(n=400)
+    rows = np.repeat(np.arange(400), 5)
+    once = metrics.reliability_curve(target, probability, np.arange(400))
+    often = metrics.reliability_curve(target[rows], probability[rows], rows)
+    for one, five in zip(once, often, strict=True):
+        assert five.n == 5 * one.n and five.observed == pytest.approx(one.observed)
+        assert five.upper - five.lower >= one.upper - one.lower - 1e-9

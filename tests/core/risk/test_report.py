@@ -6,14 +6,16 @@ import polars as pl
 import pytest
 
 from core.cli import main
+from core.ehr.tasks import TASKS
 from core.errors import InputError
 from core.risk.cards import ITEMS, missing_items
 from core.risk.cohort import Problem
 from core.risk.heads import load_heads
 from core.risk.models import choose_models
 from core.risk.report import render_report
+from core.risk.report_table import groups_text
 from core.risk.results import groups_table, results_table
-from core.risk.runner import BenchmarkResult, read_result
+from core.risk.runner import BenchmarkResult, load_labels, read_result
 from core.safety import EXPORT_NOTICE
 
 
@@ -55,8 +57,6 @@ def test_bad_arguments_exit_with_one_line(dataset_path, tmp_path, capsys):
 
 
 def test_a_feature_file_that_cannot_be_read_does_not_stop_the_others(dataset, tmp_path):
-    from core.risk.runner import load_labels
-
     (tmp_path / "bad.npz").write_bytes(b"x")
     labels, problems = load_labels(dataset, ["guo_los"])
     chosen = choose_models(
@@ -66,6 +66,54 @@ def test_a_feature_file_that_cannot_be_read_does_not_stop_the_others(dataset, tm
     assert [(p.task, p.kind) for p in problems] == [("bad", "failed")]
     with pytest.raises(InputError, match="no model"):
         choose_models(dataset, labels, [f"bad={tmp_path / 'bad.npz'}"], None, "bad", [], None, problems)
+
+
+def test_two_features_of_one_name_are_refused(dataset, tmp_path):
+    labels, problems = load_labels(dataset, ["guo_los"])
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        np.savez(
+            tmp_path / folder / "same.npz",
+            subject_id=labels["guo_los"].subject,
+            prediction_time=labels["guo_los"].time,
+            matrix=np.ones((len(labels["guo_los"]), 2), np.float32),
+        )
+    (tmp_path / "bad.npz").write_bytes(b"x")
+    x, y, bad = (str(tmp_path / name) for name in ("x/same.npz", "y/same.npz", "bad.npz"))
+
+    def choose(features, models, clmbr=None):
+        return choose_models(dataset, labels, features, clmbr, models, [], None, problems)
+
+    for features in ([x, y], [f"same={bad}", y], [x, f"same={bad}"]):
+        with pytest.raises(InputError, match="two feature folders are both named same; write NAME=PATH"):
+            choose(features, "same")
+    with pytest.raises(InputError, match="both named clmbr"):
+        choose([f"clmbr={x}"], "clmbr", tmp_path / "y" / "same.npz")
+    with pytest.raises(InputError, match="named count"):
+        choose([f"count={x}"], "count")
+    assert [one.name for one in choose([x, f"other={y}"], "same,other")] == ["same", "other"]
+
+
+def test_a_group_of_fewer_tasks_says_so_in_the_report_and_on_the_terminal():
+    def row(model, task):
+        value = {"lab_anemia": 0.9}.get(task, 0.7)
+        return {
+            "labeling_function": task, "sub_task": task, "model": model, "head": "lr_lbfgs", "replicate": 0, "k": -1,
+            "score": "auroc", "value": value, "std": 0.1, "lower": 0.5, "mean": 0.7, "upper": 0.9, "variant": "",
+            "n": 100, "n_positive": 50, "undefined": 0, "chosen": "C=1",
+        }  # fmt: skip
+
+    labs = [task.id for task in TASKS if task.group == "lab_values"]
+    results = results_table([*(row("whole", task) for task in labs), row("part", "lab_anemia")])
+    groups = groups_table(results)
+    text = groups_text(groups).splitlines()
+    whole, part = (next(line for line in text if line.startswith(name)) for name in ("whole", "part"))
+    assert "0.740  " in whole and "(1 of 4 groups, 5 of 28 tasks)" in whole
+    assert "0.900 (1 of 5 tasks)" in part and "0.900 (1 of 4 groups, 1 of 28 tasks)" in part
+    empty = pl.DataFrame(schema={"task": pl.String})
+    html = render_report(BenchmarkResult(results, groups, empty, [], 0, 0), "d")
+    assert ", 1 of 5 tasks</td>" in html and ", 1 of 4 groups, 5 of 28 tasks</td>" in html
+    assert "5 of 5 tasks" not in html
 
 
 def test_names_from_data_are_escaped_in_the_report():

@@ -2,24 +2,31 @@
 
 import shutil
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
+from core.ehr.demo import generate_demo
 from core.ehr.markdown import SerializationOptions
 from core.ehr.store import open_dataset
 from core.ehr.tasks import TASK_BY_ID, TASKS
+from core.embedding.cohort import EncoderChoice, describe, embed_cohort
+from core.embedding.encoders import load_encoder
+from core.embedding.registry import get_spec
 from core.errors import InputError
-from core.risk.ablations import Ablation, ablation_features, parse_ablations
-from core.risk.cohort import load_task_labels, unique_times
+from core.risk.ablations import Ablation, ablation_features, parse_ablations, require_encoder, settings_of
+from core.risk.bootstrap import Resamples
+from core.risk.cohort import TaskLabels, load_task_labels, unique_times
 from core.risk.featuresets import FeatureSet, join, read_precomputed
+from core.risk.models import choose_models
 from core.risk.records import embed_rows
-from core.risk.results import COLUMNS
+from core.risk.results import COLUMNS, differences_table
 from core.risk.runner import RunOptions, count_feature_set, load_labels, read_predictions, read_result, run_benchmark
-from core.risk.units import load_unit, run_unit
+from core.risk.units import UnitPart, UnitResult, UnitSpec, load_unit, run_unit
+from core.settings import get_settings
 
 from .conftest import HashEncoder, write_labels
 
@@ -156,6 +163,30 @@ def test_ablations_run_with_their_own_shots_and_meet_only_unchanged_models(datas
     assert (result.differences["difference"] == 0).all()  # the same features
 
 
+def test_a_difference_says_how_many_replicates_it_leaves_out(dataset):
+    rng, n = np.random.default_rng(0), 200
+    keys = ["chexpert.edema", "chexpert.fracture", "chexpert.pneumonia"]
+    target = {keys[0]: (rng.random(n) < 0.3).astype(np.int8)}
+    target |= {key: (np.arange(n) == i).astype(np.int8) for i, key in enumerate(keys[1:])}  # one positive patient each
+    labels = TaskLabels(
+        "chexpert", np.arange(n), np.full(n, np.datetime64("2020-01-01", "us")), np.full(n, "held_out"), target
+    )
+
+    def unit(name, k):
+        spec, rows = UnitSpec("chexpert", name, "", "lr_lbfgs", k, False, 400, 0), np.arange(n)
+        of = keys if k == -1 else keys[:1]
+        scores = {key: 0.3 * target[key] + 0.7 * rng.random(n) for key in of}
+        parts = tuple(UnitPart(key, 0, rows, p, p, np.zeros((3, 1)), "") for key, p in scores.items())
+        return UnitResult(spec, parts, ())
+
+    table = differences_table([unit(name, k) for name in "ab" for k in (-1, 8)], {"chexpert": labels})
+    drawn = Resamples(np.arange(n), 400, 0).counts
+    lost = int((drawn[:, :2] == 0).any(axis=1).sum())  # without one of the two lone patients
+    assert 200 < lost < 280
+    undefined = dict(table.filter(pl.col("score") == "auroc").select("k", "undefined").iter_rows())
+    assert undefined == {-1: lost, 8: 0}
+
+
 def test_counts_beat_chance_with_both_heads(dataset, tmp_path):
     labels, _ = load_labels(dataset, ["guo_los"])
     counts = count_feature_set(dataset, labels)
@@ -212,6 +243,7 @@ def broken(dataset_path, tmp_path):
     rows += [rows[5], rows[5]]  # two repetitions
     rows += [(first[0], first[1], not first[2])]  # a contradiction
     rows += [(90_001, first[1], True), (90_002, first[1], False)]  # unknown subjects
+    rows += [(first[0], datetime(1900, 1, 1), True)]  # before birth
     write_labels(folder, TASK_BY_ID["guo_los"], rows)
     times = good["prediction_time"].to_list()
     write_labels(folder, TASK_BY_ID["guo_icu"], [(s, t, False) for s, t in zip(good["subject_id"], times)])
@@ -235,6 +267,8 @@ def test_everything_wrong_is_named_and_counted_and_the_rest_goes_on(broken, embe
     result = run_benchmark(dataset, [embedded, partial], tmp_path, tasks, RunOptions(replicates=20))
     found = {(p.task, p.kind): p for p in result.problems}
     assert found["guo_los", "unknown_subject"].count == 2
+    assert found["guo_los", "before_birth"].count == 1
+    assert "1 labels from before the subject's birth were left out" in found["guo_los", "before_birth"].message
     assert found["guo_los", "duplicate_label"].count == 2
     assert found["guo_los", "conflicting_label"].count == 2
     assert found["guo_los", "no_split"].count >= 2
@@ -315,6 +349,42 @@ def test_ablations_make_feature_sets(dataset):
     assert np.abs(only.matrix - full.matrix).max() > 0
 
 
+def test_an_ablation_changes_one_setting_of_the_features_it_is_compared_with(tmp_path, monkeypatch):
+    monkeypatch.setenv("CHARTLIGHT_HOME", str(tmp_path / "home"))
+    get_settings.cache_clear()
+    generate_demo(tmp_path / "demo", subjects=20)
+    dataset = open_dataset(tmp_path / "demo")
+    options = SerializationOptions(
+        profile="paper", strategy="recent_codes", drop=("demographics",), lookback=timedelta(days=700)
+    )
+    folder = tmp_path / "features"
+    embed_cohort(dataset, folder, EncoderChoice("minilm", max_tokens=300), ["guo_icu"], options=options)
+    labels, problems = load_labels(dataset, ["guo_icu"])
+
+    def choose(*ablate, features=(f"mine={folder}",), encoder="minilm", models="mine"):
+        return choose_models(dataset, labels, features, None, models, ablate, encoder, problems)
+
+    base, same, shorter = choose("context=300", "context=64")
+    assert (same.name, same.variant) == ("mine", "context=300")
+    own = same.find("guo_icu", base.subject, base.time)
+    assert np.abs(same.matrix[own] - base.matrix).max() < 1e-5 < np.abs(shorter.matrix[own] - base.matrix).max()
+    assert same.about["serialization"] == base.about["serialization"] == describe(options)
+    assert settings_of(base) == (get_spec("minilm").reading(300), options)
+    with pytest.raises(InputError, match=r"qwen3-embedding-0\.6b made none of the features \(mine of minilm\)"):
+        choose("lookback=full", encoder="qwen3-embedding-0.6b")
+    with pytest.raises(InputError, match="the features mine and other are both of minilm"):
+        choose("lookback=full", features=(f"mine={folder}", f"other={folder}"))
+    np.savez(tmp_path / "own.npz", subject_id=base.subject, prediction_time=base.time, matrix=base.matrix)
+    with pytest.raises(InputError, match="own of an encoder that they do not name"):
+        choose("lookback=full", features=(str(tmp_path / "own.npz"),), models="own")
+    changed = replace(base, about={**base.about, "encoder": {**base.about["encoder"], "weights_sha256": "0"}})
+    with pytest.raises(InputError, match="weights_sha256 of the encoder minilm is not that of the features mine"):
+        require_encoder(changed, load_encoder("minilm"))
+    with pytest.raises(InputError, match="do not say how they were made"):
+        settings_of(replace(base, about={"encoder": base.about["encoder"]}))
+    get_settings.cache_clear()
+
+
 def test_instructed_encoders_get_features_by_task(dataset):
     encoder = HashEncoder("Instruct: {instruction}\nQuery:\n{record}")
 
@@ -333,8 +403,6 @@ def test_instructed_encoders_get_features_by_task(dataset):
 
 
 def test_ablation_names():
-    from core.embedding.registry import get_spec
-
     minilm, options = get_spec("minilm"), SerializationOptions()
     made = parse_ablations(
         ["context=512,1024", "lookback=1d,full", "sections=without", "strategy=recent_codes"], minilm, options
@@ -344,6 +412,12 @@ def test_ablation_names():
     for bad in ("context=x", "nonsense=1", "lookback=2w", "sections=some", "encoder=none", "instruction=task"):
         with pytest.raises(InputError):
             parse_ablations([bad], minilm, options)
+
+
+def test_a_server_has_no_context_ablation():
+    """The text would be the same for every length, and so would the figures."""
+    with pytest.raises(InputError, match="openai-compatible is a server, which cuts texts by itself"):
+        parse_ablations(["context=16,512"], get_spec("openai-compatible"), SerializationOptions())
 
 
 def test_a_units_file_is_whole_or_nothing(tmp_path):

@@ -7,8 +7,11 @@ import pytest
 
 from core.ehr.markdown import SerializationOptions
 from core.errors import InputError
+from core.risk.cards import SYNTHETIC_WARNING
+from core.risk.documents import scores_document, scores_html
 from core.risk.records import embed_for_tasks, record_at
-from core.risk.score import natural_frequency, percentile, percentile_text, score_subject
+from core.risk.report_table import scores_text
+from core.risk.score import cohort_notes, natural_frequency, percentile, percentile_text, score_subject, shortage
 from core.risk.subtasks import ALL_SUBTASKS
 
 AT = datetime(2022, 9, 1)
@@ -45,42 +48,107 @@ def test_the_planted_signal_is_learned(heads):
     assert auroc(heads["guo_los"].reference_target, heads["guo_los"].reference_raw) > 0.75
 
 
+def with_cases(head, target, cluster, train_positive=100):
+    """A head with this held-out cohort."""
+    raw = np.zeros(len(target), np.float32)
+    card = {"data": {"source": "shaped", "synthetic": True, "train_positive": train_positive}}
+    target, cluster = np.asarray(target, np.int8), np.asarray(cluster, np.int32)
+    return dataclasses.replace(head, reference_target=target, reference_raw=raw, reference_cluster=cluster, card=card)
+
+
 def test_few_positives_give_no_reliable_estimate(dataset, encoder, heads):
-    head = heads["guo_icu"]
-    few = np.zeros_like(head.reference_target)
-    few[:29] = 1
-    head = dataclasses.replace(head, reference_target=few)
+    head = with_cases(heads["guo_icu"], np.arange(200) < 29, np.arange(200))
     score = score_subject(dataset, 7, AT, encoder, {"guo_icu": head})[0]
     assert not score.reliable and score.n_positive == 29
-    assert score.natural_frequency.startswith("No reliable estimate: only 29 positive")
+    assert score.natural_frequency.startswith("No reliable estimate: only 29 held-out patients with the outcome")
+    assert "no reliable estimate" in scores_text(dataset, [score])
+
+
+@pytest.mark.parametrize(
+    "target,cluster,train,words",
+    [
+        (np.arange(2000) < 30, np.arange(2000), 30, ""),
+        (np.arange(2000) < 60, np.maximum(np.arange(2000) - 59, 0), 60, "1 held-out patient with the outcome"),
+        (np.arange(2000) >= 3, np.arange(2000), 90, "3 held-out patients without the outcome"),
+        (np.arange(2000) < 300, np.arange(2000), 29, "29 positive cases in training"),
+        (np.zeros(50), np.arange(50), 90, "0 held-out patients with the outcome"),
+        (np.arange(200) % 2, np.arange(200) // 2, 90, ""),  # a patient may have both
+    ],
+)
+def test_cases_are_patients_on_both_sides_not_rows(heads, target, cluster, train, words):
+    assert shortage(with_cases(heads["guo_icu"], target, cluster, train)) == words
+
+
+class Hospital:
+    """A dataset of real patients with the records of another."""
+
+    name, synthetic = "Our <hospital>", False
+
+    def __init__(self, dataset):
+        self.events, self.vocabulary = dataset.events, dataset.vocabulary
+
+
+def test_a_score_says_which_cohort_its_head_is_of(dataset, encoder, heads):
+    own = score_subject(dataset, 7, AT, encoder, heads, ["guo_los"])
+    assert (own[0].cohort, own[0].cohort_synthetic) == ("shaped", True)
+    assert "average of shaped: " in own[0].natural_frequency
+    hospital = Hospital(dataset)
+    notes = cohort_notes(own, hospital)
+    assert len(notes) == 2 and notes[0].startswith("The heads were trained on shaped, not on Our <hospital>")
+    assert notes[1] == SYNTHETIC_WARNING and SYNTHETIC_WARNING in heads["guo_los"].card["warnings"]
+    document = scores_document(hospital, 7, AT.isoformat(), own)
+    assert document["synthetic"] is False and document["cohort_notes"] == notes
+    assert document["scores"][0]["cohort"] == "shaped" and document["scores"][0]["cohort_synthetic"] is True
+    page, text = scores_html(document), scores_text(hospital, own)
+    assert SYNTHETIC_WARNING in page and "shaped (synthetic patients)" in page
+    assert "not on Our &lt;hospital&gt;" in page and "<hospital>" not in page
+    for needed in (*notes, own[0].natural_frequency, own[0].encoder, own[0].head_version, AT.isoformat()):
+        assert needed in text
+    assert "shaped (synthetic patients)" in text
+
+
+def test_heads_of_the_scored_dataset_say_no_more_than_needed(dataset, encoder, heads):
+    own = score_subject(dataset, 7, AT, encoder, heads, ["guo_los"])
+    same = Hospital(dataset)
+    same.name, same.synthetic = "shaped", True
+    assert cohort_notes(own, same) == [SYNTHETIC_WARNING]
+    real = [dataclasses.replace(score, cohort_synthetic=False) for score in own]
+    same.synthetic = False
+    assert cohort_notes(real, same) == []
+    assert len(cohort_notes(own, same)) == 2  # of that name, but the head's cohort was synthetic
+
+
+def test_the_highest_score_is_not_above_the_whole_cohort(dataset, encoder, heads):
+    score = dataclasses.replace(score_subject(dataset, 7, AT, encoder, heads, ["guo_los"])[0], percentile=100.0)
+    assert ">99" in scores_text(dataset, [score]).split()
 
 
 @pytest.mark.parametrize(
     "probability,prevalence,horizon,expected",
     [
-        (0.12, 0.05, "30 days", "About 12 of 100 patients like this one, within 30 days (cohort average 5 of 100)"),
+        (0.12, 0.05, "30 days", "About 12 of 100 patients like this one, within 30 days (average of c: 5 of 100)"),
         (
             0.004,
             0.012,
             "365 days",
-            "About 4 of 1,000 patients like this one, within 365 days (cohort average 12 of 1,000)",
+            "About 4 of 1,000 patients like this one, within 365 days (average of c: 12 of 1,000)",
         ),
         (
             0.001,
             0.2,
             "until discharge",
-            "About fewer than 1 of 100 patients like this one, until discharge (cohort average 20 of 100)",
+            "About fewer than 1 of 100 patients like this one, until discharge (average of c: 20 of 100)",
         ),
         (
             0.999,
             0.2,
             "the next result",
-            "About more than 99 of 100 patients like this one, at the next result (cohort average 20 of 100)",
+            "About more than 99 of 100 patients like this one, at the next result (average of c: 20 of 100)",
         ),
     ],
 )
 def test_natural_frequencies_keep_a_constant_denominator_per_task(probability, prevalence, horizon, expected):
-    got = natural_frequency(probability, prevalence, horizon, True, 99)
+    got = natural_frequency(probability, prevalence, horizon, "c")
     assert got.replace("Fewer", "About fewer").replace("More", "About more") == expected
 
 

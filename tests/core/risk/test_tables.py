@@ -11,8 +11,9 @@ from sklearn.decomposition import PCA
 
 from core.errors import InputError, MissingError
 from core.risk.embedding_map import embedding_map, has_umap
+from core.risk.metrics import cluster_interval
 from core.risk.neighbours import NeighbourPool, load_pool, nearest, save_pool
-from core.risk.subgroups import MIN_CELL, row_attributes, sex_of, subgroup_table, suppressed_groups
+from core.risk.subgroups import MIN_CELL, row_attributes, subgroup_table, suppressed_groups
 from core.risk.subtasks import SUBTASK_BY_KEY
 from core.risk.thresholds import threshold_for_alert_rate, threshold_table
 
@@ -25,7 +26,7 @@ def cohort(n=300, seed=0):
 
 def test_thresholds_equal_counting():
     target, probability = cohort()
-    for row in threshold_table(target, probability, np.array([0, 0.1, 0.5, 0.77, 1.0])):
+    for row in threshold_table(target, probability, np.arange(300), np.array([0, 0.1, 0.5, 0.77, 1.0])):
         alert = probability >= row.threshold
         assert row.true_positives == (alert & (target == 1)).sum()
         assert row.false_positives == (alert & (target == 0)).sum()
@@ -35,10 +36,19 @@ def test_thresholds_equal_counting():
             assert row.ppv == pytest.approx(target[alert].mean())
         if not alert.all():
             assert row.npv == pytest.approx(1 - target[~alert].mean())
-    none = threshold_table(target, probability * 0.5, np.array([0.9]))[0]
+    none = threshold_table(target, probability * 0.5, np.arange(300), np.array([0.9]))[0]
     assert none.ppv is None and none.alerts_per_100 == 0
     with pytest.raises(InputError):
-        threshold_table(target, probability, np.array([1.5]))
+        threshold_table(target, probability, np.arange(300), np.array([1.5]))
+
+
+def test_a_thresholds_intervals_are_of_its_rows_patients():
+    target, probability = cohort()
+    patient = np.arange(300) // 4
+    row = threshold_table(target, probability, patient, np.array([0.4]))[0]
+    alert = probability >= 0.4
+    assert row.ppv_interval == cluster_interval(target[alert], patient[alert])
+    assert row.npv_interval == cluster_interval(target[~alert] == 0, patient[~alert])
 
 
 @pytest.mark.parametrize("rate", [0, 1, 5, 33, 99, 100])
@@ -153,21 +163,6 @@ def test_attributes_come_from_the_past_only():
     )
     got = row_attributes(events, at)
     assert (got.sex, got.age_band, got.record_length) == ("female", "60 to 74 years", "0 to 99 events")
-
-
-@pytest.mark.parametrize(
-    "code,sex",
-    [
-        ("Gender/F", "female"),
-        ("GENDER//MALE", "male"),
-        ("Gender/8532", "female"),
-        ("SNOMED/248153007", "male"),
-        ("Gender/other", None),
-        ("SNOMED/1", None),
-    ],
-)
-def test_codes_of_sex(code, sex):
-    assert sex_of(code) == sex
 
 
 def test_pca_equals_scikit_learn_up_to_sign_and_places_new_points():

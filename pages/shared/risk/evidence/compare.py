@@ -52,7 +52,7 @@ def show(case: Case) -> None:
                     "Task": [mine.name for mine, _ in pairs],
                     "This": [percent(mine.probability) for mine, _ in pairs],
                     name: [percent(their.probability) for _, their in pairs],
-                    "Cohort": [percent(mine.prevalence) for mine, _ in pairs],
+                    "Average": [percent(mine.prevalence) for mine, _ in pairs],
                 }
             ),
             hide_index=True,

@@ -11,6 +11,7 @@ from core.risk.neighbours import NeighbourPool, load_pool, nearest
 from core.risk.records import instruction_for, options_of, takes_instruction
 from core.settings import get_settings
 from pages.shared import empty, navigation, selection
+from pages.shared.errors import plain
 from pages.shared.risk.case import Case
 
 
@@ -40,8 +41,8 @@ def show(case: Case) -> None:
         return
     positive = sum(neighbour.outcome for neighbour in found)
     st.markdown(
-        f"**{positive} of the {len(found)} most similar patients** had the outcome; in the cohort it is "
-        f"{100 * case.head.prevalence:.0f} of 100."
+        f"**{positive} of the {len(found)} most similar patients** had the outcome; the average of "
+        f"{plain(case.head.cohort)} is {100 * case.head.prevalence:.0f} of 100."
     )
     here = case.patient.dataset.index
     table = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Tab Thresholds: what an alert at this probability would have meant on held-out patients."""
+"""Tab Thresholds: what an alert at this probability would have meant on the held-out cases."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -16,7 +16,7 @@ def show(case: Case) -> None:
     probability = head.reference_probability
     low, high = float(np.min(probability)), float(np.max(probability))
     if not case.score.reliable or low == high:
-        st.markdown("Too few held-out positives, or one score for all: a threshold says nothing here.")
+        st.markdown("Too few held-out patients, or one score for all: a threshold says nothing here.")
         return
     steps = np.unique(np.round(np.quantile(probability, np.linspace(0.02, 0.99, 60)), 4))
     start = min(steps, key=lambda step: abs(step - case.score.probability))
@@ -30,10 +30,10 @@ def show(case: Case) -> None:
             key=f"threshold-{head.key}",
             persist_state="page",
         )
-        row = threshold_table(head.reference_target, probability, np.array([threshold]))[0]
+        row = threshold_table(head.reference_target, probability, head.reference_cluster, np.array([threshold]))[0]
         layout.facts(
             [
-                ("Alerts per 100", f"{row.alerts_per_100:.0f}"),
+                ("Alerts per 100 predictions", f"{row.alerts_per_100:.0f}"),
                 ("Of 100 alerts, right", _with_interval(row.ppv, row.ppv_interval)),
                 ("Of 100 silent, right", _with_interval(row.npv, row.npv_interval)),
             ],
@@ -49,11 +49,12 @@ def show(case: Case) -> None:
         )
         side = "above" if case.score.probability >= threshold else "below"
         st.caption(
-            f"On {head.n:,} held-out cases with {head.n_positive:,} positives. This patient, at "
-            f"{percent(case.score.probability)}, lies {side} the threshold. Intervals: Wilson, 95 %."
+            f"On {head.n:,} predictions for {len(np.unique(head.reference_cluster)):,} held-out patients, "
+            f"{head.n_positive:,} positive. This patient, at {percent(case.score.probability)}, lies {side} the "
+            "threshold. Intervals: Wilson, 95 %, that hold for patients with several predictions."
         )
     with right:
-        rows = threshold_table(head.reference_target, probability, steps)
+        rows = threshold_table(head.reference_target, probability, head.reference_cluster, steps)
         charts.show(figure(rows, threshold), key="thresholds", alt=alt(row), mode_bar=False)
 
 
@@ -85,7 +86,7 @@ def alt(row: ThresholdRow) -> str:
     ppv = "none" if row.ppv is None else f"{100 * row.ppv:.0f} of 100"
     return (
         f"Alert rate, positive predictive value and sensitivity over the threshold. At {percent(row.threshold)}: "
-        f"{row.alerts_per_100:.0f} alerts per 100 patients, {ppv} of them right."
+        f"{row.alerts_per_100:.0f} alerts per 100 predictions, {ppv} of them right."
     )
 
 
