@@ -35,8 +35,8 @@ demo-benchmark: $(VENV)/.run
 		--ablate lookback=1d,1w,1mo,1y,3y --out build/run
 	$(BIN)/python assets/benchmark/pack.py build/run
 
-clean:
-	rm -rf $(VENV) .chartlight
+clean: # the environment alone: .chartlight has the audit log and the key of the pseudonyms
+	rm -rf $(VENV)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "error: Python 3.11 or newer is needed; try make PYTHON=python3.11 run")'

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.exposure import refuse_open_door
+from core.settings import get_settings
 from pages.shared import audience, banner, errors, garbage, navigation, sign_in, tour
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -16,7 +18,6 @@ st.set_page_config(
     initial_sidebar_state=232,
     menu_items={"About": "Chartlight shows what a clinical model reads in a chart and looks at in a scan."},
 )
-page = st.navigation(navigation.pages(sign_in.who()), expanded=True)
 st.logo(
     str(ASSETS / "icons" / "chartlight-wordmark.svg"),
     size="large",
@@ -25,7 +26,9 @@ st.logo(
 st.html(ASSETS / "style.css")
 banner.show()
 with errors.guard():
-    sign_in.require()
+    page = st.navigation(navigation.pages(sign_in.who()), expanded=True)
+    refuse_open_door(st.get_option("server.address") or "", get_settings())  # however the server was started
+    sign_in.require(page.url_path)
     audience.switch()
     tour.show()
     page.run()

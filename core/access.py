@@ -32,6 +32,10 @@ class Identity:
         return ROLES.index(self.role) >= ROLES.index(NEEDED[action])
 
 
+UNKNOWN = Identity("unknown", None)
+"""Somebody of whom nothing is known: no role."""
+
+
 def local_identity() -> Identity:
     """Return the identity of the only user of a machine of one's own."""
     return Identity(LOCAL, "admin")
@@ -42,14 +46,14 @@ def identity_of(claims: Mapping[str, object], role_claim: str) -> Identity:
 
     Args:
         claims: the token's claims.
-        role_claim: name of the claim with the role, a word or a list of words; dots go into nested claims
-            (``realm_access.roles``).
+        role_claim: name of the claim with the role, a word or a list of words. Where no claim has the whole name
+            (``https://example.org/roles``), dots go into nested claims (``realm_access.roles``).
 
     Returns:
         The subject's e-mail address, name or ``sub``, and the highest role of :data:`ROLES` in the claim.
     """
     value: object = claims
-    for part in role_claim.split("."):
+    for part in [role_claim] if role_claim in claims else role_claim.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     words = value.replace(",", " ").split() if isinstance(value, str) else value
     found = {str(word).lower() for word in words} if isinstance(words, list | tuple | set) else set()

@@ -4,16 +4,17 @@ One JSON object a line, appended with one write and flushed to the disk, so that
 line being written. A torn last line is closed off by the next writer and reported, not repaired, by the reader.
 """
 
+import errno
 import fcntl
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 ACTIONS = (
-    "start",
     "sign_in",
     "sign_out",
     "denied",
@@ -63,6 +64,7 @@ class AuditLog:
         Raises:
             ValueError: an action or a detail that the log does not know (a mistake in the program: free text could
                 carry clinical content).
+            OSError: the entry is not, or not wholly, in the log; no half of it is left there.
         """
         unknown = set(details) - set(DETAILS)
         if action not in ACTIONS or unknown:
@@ -77,7 +79,10 @@ class AuditLog:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 line = b"\n" + line
-            os.write(descriptor, line)
+            if os.write(descriptor, line) < len(line):
+                with suppress(OSError):  # else the next writer closes the half line off
+                    os.ftruncate(descriptor, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

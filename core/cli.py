@@ -2,10 +2,12 @@
 
 Each command is a module of ``core.commands`` with ``HELP``, ``add_arguments(parser)`` and ``run(args)``.
 A command module imports what is heavy inside ``run``, so that ``--help`` stays quick.
-Exit status: 0 on success, 2 with one line ``error: what; how to fix it`` on bad input, 130 when interrupted.
+Exit status: 0 on success, 2 with one line ``error: what; how to fix it`` on bad input or where a file or folder cannot
+be read or written, 130 when interrupted.
 """
 
 import argparse
+import errno
 import importlib
 import os
 import pkgutil
@@ -16,6 +18,15 @@ from typing import NoReturn
 
 from core import commands
 from core.errors import ChartlightError
+
+_WRITABLE = "write to a folder of your own: name one in the command, or in CHARTLIGHT_HOME"
+_FIXES = {
+    errno.EACCES: _WRITABLE,
+    errno.EPERM: _WRITABLE,
+    errno.EROFS: _WRITABLE,
+    errno.ENOSPC: "free space on that disk, or write to another",
+}
+_FIX = "check the path, and the disk that it is on"
 
 
 def _command_modules() -> dict[str, ModuleType]:
@@ -54,4 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output has gone (| head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno is None:  # not of the operating system: a mistake in the program
+            raise
+        where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+        print(f"error: {where}{error.strerror}; {_FIXES.get(error.errno, _FIX)}", file=sys.stderr)
+        return 2
     return 0

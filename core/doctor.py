@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import ChartlightError
+from core.exposure import refuse_open_door, require_provider
 from core.settings import PROJECT_ROOT, Settings, get_settings
 
 GOOD, LACKING, WRONG = "ready", "not here", "wrong"
@@ -169,14 +170,29 @@ def _cache(settings: Settings) -> Iterator[Check]:
 
 def _access(settings: Settings) -> Iterator[Check]:
     yield Check("access", "Address", GOOD, f"{settings.address} port {settings.port}")
-    if not settings.sign_in:
-        yield Check("access", "Sign-in", GOOD, "off: only this machine can reach the dashboard")
-    elif (PROJECT_ROOT / ".streamlit" / "secrets.toml").is_file():
-        yield Check("access", "Sign-in", GOOD, "on, through OpenID Connect")
-    else:
-        fix = "write the [auth] section of .streamlit/secrets.toml as docs/sign-in.md shows"
-        yield Check("access", "Sign-in", WRONG, "on, but no identity provider is configured", fix)
-    yield Check("access", "Audit log", GOOD, _short(settings.audit_path))
+    try:
+        refuse_open_door(settings.address, settings)
+        if settings.sign_in:
+            require_provider()
+        detail = "on, through OpenID Connect" if settings.sign_in else "off: only this machine can reach the dashboard"
+        yield Check("access", "Sign-in", GOOD, detail)
+    except ChartlightError as error:
+        yield Check("access", "Sign-in", WRONG, error.what, error.fix)
+    for name, path, setting in (
+        ("Home folder", settings.home, "CHARTLIGHT_HOME"),
+        ("Audit log", settings.audit_path, "CHARTLIGHT_AUDIT_LOG"),
+    ):
+        if _writable(path):
+            yield Check("access", name, GOOD, _short(path))
+        else:
+            fix = f"give it to the user that serves, or name another place in {setting}"
+            yield Check("access", name, WRONG, f"{_short(path)} cannot be written", fix)
+
+
+def _writable(path: Path) -> bool:
+    """Return whether this user may write a file or folder, or make it where it is not there yet."""
+    there = next(place for place in (path, *path.absolute().parents) if os.path.exists(place))
+    return os.access(there, os.W_OK | os.X_OK if there.is_dir() else os.W_OK)
 
 
 def _usable_cores() -> int:

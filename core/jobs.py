@@ -163,3 +163,4 @@ class JobQueue:
                 job = self._waiting.popleft()
                 job.state = "running"
             job._run()
+            del job  # and with it the result, which is its session's: this thread may wait for hours

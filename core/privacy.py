@@ -15,6 +15,8 @@ from core.errors import InputError
 from core.settings import Settings
 
 PREFIX = "P-"
+SHORTEST = 16
+"""Characters that a key has at least."""
 _CHARACTERS = 10  # 50 bits: a collision among 100,000 subjects has a chance of about 1 in 200,000
 
 
@@ -22,21 +24,27 @@ def load_key(settings: Settings) -> bytes:
     """Return the secret key, making and keeping a random one the first time.
 
     Raises:
-        InputError: CHARTLIGHT_ID_KEY is shorter than 16 characters, or the kept key cannot be read.
+        InputError: the key is shorter than 16 characters, or the kept one cannot be read.
     """
     if settings.id_key:
-        if len(settings.id_key) < 16:
+        if len(settings.id_key) < SHORTEST:
             raise InputError("CHARTLIGHT_ID_KEY is shorter than 16 characters", "set a longer secret")
         return settings.id_key.encode()
     path = settings.home / "id.key"
     try:
         if not path.exists():
             _keep(path, secrets.token_hex(32))
-        return path.read_bytes().strip()
+        key = path.read_bytes().strip()
     except OSError as error:
         raise InputError(
             f"the id key {path.name} cannot be read ({error.strerror})", "check CHARTLIGHT_HOME"
         ) from error
+    if len(key) < SHORTEST:  # anybody could try out so short a key on all ids
+        raise InputError(
+            f"the id key {path.name} is damaged: shorter than {SHORTEST} characters",
+            "put back the copy that you have of it, or delete it: pseudonyms then begin anew",
+        )
+    return key
 
 
 def _keep(path: Path, key: str) -> None:

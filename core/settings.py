@@ -7,8 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from core.errors import InputError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -16,7 +18,9 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 class Settings(BaseSettings):
     """All settings of Chartlight; each field's description is its documentation."""
 
-    model_config = SettingsConfigDict(env_prefix="CHARTLIGHT_", env_file=PROJECT_ROOT / ".env", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="CHARTLIGHT_", env_file=PROJECT_ROOT / ".env", env_ignore_empty=True, extra="ignore"
+    )
 
     home: Path = Field(
         PROJECT_ROOT / ".chartlight", description="Folder for what Chartlight writes: demo cohort, cache, audit log."
@@ -62,7 +66,7 @@ class Settings(BaseSettings):
         "roles", description="Claim of the identity token that carries the role: viewer, researcher or admin."
     )
     idle_minutes: int = Field(
-        30, gt=0, description="Minutes without interaction after which a signed-in session is closed."
+        30, gt=0, description="Minutes without use, in any tab, after which one has to sign in again."
     )
     audit_log: Path | None = Field(None, description="Audit log (JSON lines). Default: HOME/audit.jsonl.")
     id_key: str = Field(
@@ -108,5 +112,14 @@ class Settings(BaseSettings):
 
 @lru_cache
 def get_settings() -> Settings:
-    """Read the settings once per process."""
-    return Settings()
+    """Read the settings once per process.
+
+    Raises:
+        InputError: one is not what it has to be. The message has its name and not its value, which may be a secret.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [f"CHARTLIGHT_{'_'.join(map(str, found['loc'])).upper()}: {found['msg']}" for found in error.errors()]
+        fix = "correct it in the environment or in .env; docs/settings.md says what each setting may be"
+        raise InputError("; ".join(wrong), fix) from None

@@ -18,6 +18,8 @@ ALLOWED = {  # room -> the rooms of core that it may import
 }
 COMMON = {
     "access",
+    "exposure",
+    "idle",
     "doctor",
     "safety",
     "errors",

@@ -1,7 +1,6 @@
 """``python -m core serve``: open the dashboard."""
 
 import argparse
-import ipaddress
 import os
 import signal
 import socket
@@ -10,7 +9,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from core.errors import InputError, MissingError
+from core.errors import InputError
+from core.exposure import is_loopback, refuse_open_door
 from core.settings import PROJECT_ROOT, Settings, get_settings
 
 HELP = "open the dashboard in the browser; makes the demo cohort first where no dataset is named"
@@ -95,40 +95,6 @@ def environment() -> dict[str, str]:
 def available_cores() -> int:
     """Return how many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def is_loopback(address: str) -> bool:
-    """Return whether only this machine can reach ``address``."""
-    if address == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(address.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def refuse_open_door(address: str, settings: Settings) -> None:
-    """Refuse an address that others can reach unless sign-in is on and configured."""
-    if is_loopback(address):
-        return
-    if not settings.sign_in:
-        raise InputError(
-            f"the address {address} can be reached from other machines and nobody has to sign in",
-            "bind to 127.0.0.1, or set CHARTLIGHT_SIGN_IN=true and configure [auth] in .streamlit/secrets.toml",
-        )
-    secrets = PROJECT_ROOT / ".streamlit" / "secrets.toml"
-    try:
-        text = secrets.read_text(encoding="utf-8") if secrets.is_file() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"sign-in is on and {secrets} cannot be read ({error})",
-            "give it as UTF-8 text to the user that serves: in a container, chown 10001",
-        ) from error
-    if "[auth" not in text:
-        raise MissingError(
-            "sign-in is on and no identity provider is configured",
-            "write the [auth] section of .streamlit/secrets.toml as docs/sign-in.md shows",
-        )
 
 
 def refuse_taken_port(address: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""Audience mode: for a room that looks on. Large type, no subject ids, no calendar dates."""
+"""Audience mode: for a room that looks on. Large type; no subject ids, also not in the address; no calendar dates."""
 
 import streamlit as st
 

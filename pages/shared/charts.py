@@ -25,10 +25,11 @@ FAINT = "rgba(111,127,143,0.16)"
 LINE = "rgba(111,127,143,0.35)"
 """Grid and axis lines."""
 
+_NO_TOOLS = ("toImage", "autoScale2d", "toggleSpikelines")
+"""Never offered: a picture by Plotly's own button would pass by roles, audit log and notice (downloads.py)."""
 CONFIG = {
     "displaylogo": False,
-    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "toggleSpikelines"],
-    "toImageButtonOptions": {"format": "svg", "filename": "chartlight"},
+    "modeBarButtonsToRemove": [*_NO_TOOLS, "select2d", "lasso2d"],
     "scrollZoom": False,
 }
 _X_AXIS = {
@@ -104,11 +105,11 @@ def show(
         alt: what the figure shows, in words, for those who cannot see it.
         on_select: as in ``st.plotly_chart``.
         selection_mode: as in ``st.plotly_chart``.
-        mode_bar: offer zoom, reset and download; off for small multiples.
+        mode_bar: offer zoom and reset; off for small multiples.
     """
     config = CONFIG if mode_bar else {**CONFIG, "displayModeBar": False}
     if selection_mode != "points":  # the tools for selecting stay where there is something to select
-        config = {**config, "modeBarButtonsToRemove": ["autoScale2d", "toggleSpikelines"]}
+        config = {**config, "modeBarButtonsToRemove": list(_NO_TOOLS)}
     return st.plotly_chart(
         chart,
         key=key,

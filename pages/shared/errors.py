@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.ehr.escape import escape_markdown
 from core.errors import ChartlightError
-from pages.shared import dates
+from pages.shared import audit, dates
 
 log = logging.getLogger("chartlight")
 P = ParamSpec("P")
@@ -45,6 +45,8 @@ def guard() -> Iterator[None]:
     except Exception:
         reference = secrets.token_hex(4)
         log.exception("error %s", reference)
+        with suppress(ChartlightError):  # a log that cannot be written is said where something would be shown
+            audit.record("error", error_id=reference)
         with st.container(border=True):
             st.markdown(":material/error: **Something went wrong on our side.**")
             st.markdown(f"The log explains it under the id `{reference}`. Reload the page or go on elsewhere.")

@@ -51,8 +51,16 @@ def current() -> Selection:
             raise InputError("this link names no subject id", "open a patient from the list")
         if int(subject) != kept.subject:
             kept = Selection(name, int(subject))
-    st.session_state[_STATE] = kept
+    _keep(kept)
     return kept
+
+
+def _keep(chosen: Selection) -> None:
+    """Keep a selection in the session; another subject is another view for the audit log."""
+    before: Selection | None = st.session_state.get(_STATE)
+    if before is not None and (before.dataset, before.subject) != (chosen.dataset, chosen.subject):
+        audit.forget()
+    st.session_state[_STATE] = chosen
 
 
 def time_of_link(clock: Clock) -> datetime | None:
@@ -73,13 +81,13 @@ def _linked(name: str) -> str:
 def choose(subject: int | None = None, at: datetime | None = None) -> None:
     """Select a subject (None: go back to the list) and a time; :func:`write_address` follows, in one step of Back."""
     kept: Selection = st.session_state[_STATE]
-    st.session_state[_STATE] = replace(kept, subject=subject, at=at)
+    _keep(replace(kept, subject=subject, at=at))
     st.session_state[_AHEAD] = True
 
 
 def open_case(dataset: str, subject: int, at: datetime) -> None:
     """Select a dataset, subject and time at once, on the way to another page."""
-    st.session_state[_STATE] = Selection(dataset, subject, at)
+    _keep(Selection(dataset, subject, at))
 
 
 def remember(subject: int | None, at: datetime | None) -> None:
@@ -89,17 +97,21 @@ def remember(subject: int | None, at: datetime | None) -> None:
 
 def choose_dataset(name: str) -> None:
     """Select a dataset and forget the subject of the one before; :func:`write_address` follows."""
-    st.session_state[_STATE] = Selection(name)
+    _keep(Selection(name))
     st.session_state[_AHEAD] = True
 
 
 def write_address(chosen: Selection, clock: Clock | None = None, **listed: str | int | None) -> None:
-    """Make the address a link to ``chosen``, and to the list that ``listed`` describes."""
+    """Make the address a link to ``chosen``, and to the list that ``listed`` describes.
+
+    An audience reads the address too: then the subject and its time are in the session alone.
+    """
     st.session_state[_AHEAD] = False
+    watched = audience.on()
     url.write(
         dataset=chosen.dataset,
-        subject=chosen.subject,
-        at=clock.address(chosen.at) if clock and chosen.at else None,
+        subject=None if watched else chosen.subject,
+        at=clock.address(chosen.at) if clock and chosen.at and not watched else None,
         times="relative" if relative_times() else None,
         **listed,
     )

@@ -1,15 +1,21 @@
 """The sign-in gate of the frame: who is here, with which role, and since when without a sign of life."""
 
-import time
+from contextlib import suppress
 
 import streamlit as st
 
-from core.access import Identity, identity_of, local_identity
+from core.access import UNKNOWN, Identity, identity_of, local_identity
+from core.errors import ChartlightError
+from core.idle import SignIns
 from core.settings import get_settings
 from pages.shared import audit
 
-_SEEN = "_last_interaction"
 _KNOWN = "_signed_in_as"
+
+
+@st.cache_resource(show_spinner=False)
+def _sign_ins() -> SignIns:
+    return SignIns()
 
 
 def who() -> Identity:
@@ -17,21 +23,26 @@ def who() -> Identity:
     if not get_settings().sign_in:
         return local_identity()
     if not st.user.get("is_logged_in", False):
-        return Identity("unknown", None)
+        return UNKNOWN
     return identity_of(st.user.to_dict(), get_settings().role_claim)
 
 
-def require() -> Identity:
-    """Return who is here; stop the page where sign-in is on and nobody is, or the role may not open it."""
+def require(page: str) -> Identity:
+    """Return who is here; stop the page where sign-in is on and nobody is, or the role may not open it.
+
+    Args:
+        page: the page that will run, for the audit log.
+    """
     identity = who()
+    audit.begin(identity, page)
     if not get_settings().sign_in:
-        audit.begin(identity)
         return identity
     if not st.user.get("is_logged_in", False):
         st.session_state.pop(_KNOWN, None)
         _stop("Sign in to open Chartlight", "This installation is shared; your institution's account opens it.")
-    _end_idle_session(identity)
-    audit.begin(identity)
+    if not _sign_ins().use(st.user.to_dict(), _idle_seconds()):  # before anything of the old session is drawn
+        _leave("idle")
+        st.stop()
     if st.session_state.get(_KNOWN) != identity:
         audit.record("sign_in" if identity.may("open") else "denied", role=identity.role or "none")
         st.session_state[_KNOWN] = identity
@@ -47,28 +58,26 @@ def require() -> Identity:
     return identity
 
 
-def _end_idle_session(identity: Identity) -> None:
-    """Sign out whoever comes back after the idle limit, before anything of the old session is drawn."""
-    limit = get_settings().idle_minutes * 60
-    now = time.time()
-    if now - st.session_state.get(_SEEN, now) > limit:
-        audit.begin(identity)
-        audit.record("sign_out", outcome="idle")
-        st.session_state.clear()
-        st.logout()
-        st.stop()
-    st.session_state[_SEEN] = now
+def _idle_seconds() -> float:
+    return get_settings().idle_minutes * 60
 
 
 @st.fragment(run_every=20)
 def _watch() -> None:
     """Look from time to time whether the limit has passed; the whole page then runs again and signs out."""
-    if time.time() - st.session_state.get(_SEEN, time.time()) > get_settings().idle_minutes * 60:
+    if _sign_ins().is_idle(st.user.to_dict(), _idle_seconds()):
         st.rerun(scope="app")
 
 
 def _sign_out() -> None:
-    audit.record("sign_out", outcome="asked")
+    _leave("asked")
+
+
+def _leave(outcome: str) -> None:
+    """Sign out; also where the audit log cannot be written, for leaving shows nothing."""
+    with suppress(ChartlightError):
+        audit.record("sign_out", outcome=outcome)
+    _sign_ins().end(st.user.to_dict())
     st.session_state.clear()
     st.logout()
 

@@ -36,6 +36,8 @@ def test_an_action_that_is_not_listed_is_denied_even_to_an_admin():
         ({"roles": None}, "roles", None),
         ({"roles": 7}, "roles", None),
         ({"groups": ["admin"]}, "roles", None),
+        ({"https://example.org/roles": ["viewer"]}, "https://example.org/roles", "viewer"),
+        ({"realm_access.roles": ["viewer"], "realm_access": {"roles": ["admin"]}}, "realm_access.roles", "viewer"),
     ],
 )
 def test_the_highest_known_role_of_the_claim_counts(claims, claim, role):

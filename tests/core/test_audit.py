@@ -61,7 +61,7 @@ def test_a_kill_loses_at_most_the_line_being_written(tmp_path):
             time.sleep(0.005)
         os.kill(writer.pid, signal.SIGKILL)
         writer.wait()
-        log.record("after", "start")
+        log.record("after", "search")
     for attempt in range(4):
         subjects = [e.subject for e in log.entries() if e.who == f"run{attempt}"]
         assert subjects == [f"P-{i}" for i in range(len(subjects))] and subjects
@@ -71,12 +71,57 @@ def test_a_kill_loses_at_most_the_line_being_written(tmp_path):
 
 def test_a_torn_line_is_closed_off_and_counted(tmp_path):
     log = AuditLog(tmp_path / "audit.jsonl")
-    log.record("ada", "start")
+    log.record("ada", "sign_in")
     with log.path.open("ab") as file:
         file.write(b'{"time": "2026-')
     log.record("ada", "sign_out")
-    assert [entry.action for entry in log.entries()] == ["start", "sign_out"]
+    assert [entry.action for entry in log.entries()] == ["sign_in", "sign_out"]
     assert log.damaged_lines() == 1
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_half_written_line_is_an_error_and_does_not_take_the_next_entry_with_it(tmp_path, monkeypatch, refused):
+    """``refused``: on a file system that lets nobody shorten the file, the half line stays and is closed off."""
+    log = AuditLog(tmp_path / "audit.jsonl")
+    log.record("ada", "sign_in")
+    with monkeypatch.context() as full:
+        write = os.write
+        full.setattr(os, "write", lambda descriptor, line: write(descriptor, line[: len(line) // 2]))
+        if refused:
+
+            def refuse(descriptor, size):
+                raise PermissionError(1, "Operation not permitted")
+
+            full.setattr(os, "ftruncate", refuse)
+        with pytest.raises(OSError, match="No space left"):
+            log.record("ada", "view_subject", "P-1")
+    log.record("ada", "sign_out")
+    assert [entry.action for entry in log.entries()] == ["sign_in", "sign_out"]
+    assert log.damaged_lines() == refused
+
+
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from core.audit import AuditLog
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+log, written = AuditLog(Path(sys.argv[1])), 0
+try:
+    while True:
+        log.record("ada", "view_subject", f"P-{written}")
+        written += 1
+except OSError:
+    print(written)
+"""
+
+
+def test_what_is_said_to_be_written_on_a_full_disk_is_written(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    done = subprocess.run([sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True, check=True)
+    log = AuditLog(path)
+    assert len(list(log.entries())) == int(done.stdout) > 5
+    assert log.damaged_lines() == 0
 
 
 def test_a_long_name_cannot_fill_the_disk(tmp_path):

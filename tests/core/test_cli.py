@@ -40,6 +40,37 @@ def test_an_interrupt_is_status_130(monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("error: interrupted;")
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            PermissionError(13, "Permission denied", "/data/x"),
+            "error: /data/x: Permission denied; write to a folder of your own",
+        ),
+        (OSError(30, "Read-only file system", "/data/x"), "error: /data/x: Read-only file system; write to a folder"),
+        (OSError(28, "No space left on device"), "error: No space left on device; free space"),
+        (NotADirectoryError(20, "Not a directory", b"x"), "error: x: Not a directory; check the path"),
+    ],
+)
+def test_what_the_operating_system_refuses_is_one_line_and_status_two(monkeypatch, capsys, error, line):
+    def run(args):
+        raise error
+
+    with_command(monkeypatch, run)
+    assert cli.main(["probe"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(line) and said.count("\n") == 1
+
+
+def test_a_mistake_of_ours_is_not_hidden(monkeypatch):
+    def run(args):
+        raise OSError("cannot find loader for this file")
+
+    with_command(monkeypatch, run)
+    with pytest.raises(OSError, match="cannot find loader"):
+        cli.main(["probe"])
+
+
 @pytest.mark.parametrize("arguments", [["nonsense"], ["probe", "--n", "three"], []])
 def test_wrong_arguments_are_one_line_and_status_two(monkeypatch, capsys, arguments):
     with_command(monkeypatch, lambda args: None)

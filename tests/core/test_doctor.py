@@ -1,12 +1,13 @@
 """The doctor looks at everything, and one failing look is a finding and not the end."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
-from core import doctor
+from core import doctor, exposure
 from core.doctor import GOOD, LACKING, WRONG, check_all
 from core.settings import Settings
 
@@ -51,6 +52,35 @@ def test_a_failing_look_is_a_finding(settings, monkeypatch):
 def test_damaged_cache_is_wrong(settings):
     settings.cache_path.write_bytes(b"not a database, but long enough to be taken for one" * 50)
     assert by_name(check_all(settings))["embedding cache"].state == WRONG
+
+
+@pytest.mark.parametrize(
+    ("address", "sign_in", "configured", "state"),
+    [
+        ("127.0.0.1", False, False, GOOD),
+        ("0.0.0.0", False, True, WRONG),
+        ("127.0.0.1", True, False, WRONG),
+        ("0.0.0.0", True, True, GOOD),
+    ],
+)
+def test_an_open_door_and_a_sign_in_that_nobody_passes_are_wrong(
+    tmp_path, monkeypatch, address, sign_in, configured, state
+):
+    monkeypatch.setattr(exposure, "SECRETS", tmp_path / "secrets.toml")
+    exposure.SECRETS.write_text("[auth]\nclient_id = 'x'" if configured else "[other]\nx = 1")
+    found = by_name(doctor._access(Settings(home=tmp_path, address=address, sign_in=sign_in)))
+    assert found["Sign-in"].state == state
+    assert bool(found["Sign-in"].fix) == (state == WRONG)
+
+
+def test_a_home_that_cannot_be_written_is_wrong(tmp_path, monkeypatch):
+    """As root nothing is forbidden: the system's answer is made here."""
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    found = by_name(doctor._access(Settings(home=tmp_path / "not" / "there")))
+    assert found["Home folder"].state == found["Audit log"].state == WRONG
+    monkeypatch.undo()
+    found = by_name(doctor._access(Settings(home=tmp_path / "not" / "there")))
+    assert found["Home folder"].state == found["Audit log"].state == GOOD
 
 
 def test_command_prints_json():

@@ -46,3 +46,10 @@ def test_processes_that_start_together_agree_on_the_key(tmp_path):
 def test_a_short_key_is_refused():
     with pytest.raises(InputError, match="shorter than 16"):
         load_key(Settings(_env_file=None, id_key="short"))
+
+
+@pytest.mark.parametrize("kept", ["", "\n", "a" * 15])
+def test_a_kept_key_that_is_empty_or_short_is_refused(tmp_path, kept):
+    (tmp_path / "id.key").write_text(kept)
+    with pytest.raises(InputError, match=r"id\.key is damaged"):
+        load_key(Settings(_env_file=None, home=tmp_path))

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from core.settings import PROJECT_ROOT, Settings
+from core.errors import InputError
+from core.settings import PROJECT_ROOT, Settings, get_settings
 
 
 def settings() -> Settings:
@@ -35,6 +36,37 @@ def test_a_wrong_value_is_refused(monkeypatch):
     monkeypatch.setenv("CHARTLIGHT_UPLOAD_MB", "-3")
     with pytest.raises(ValidationError, match="upload_mb"):
         settings()
+
+
+@pytest.fixture
+def fresh():
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "eighty"), ("IDLE_MINUTES", "hush-hush"), ("SIGN_IN", "perhaps-hush")]
+)
+def test_a_wrong_value_is_one_sentence_with_the_name_and_without_the_value(monkeypatch, fresh, name, value):
+    monkeypatch.setenv(f"CHARTLIGHT_{name}", value)
+    with pytest.raises(InputError, match=f"CHARTLIGHT_{name}: ") as refused:
+        get_settings()
+    assert value not in str(refused.value)
+
+
+def test_all_wrong_values_are_named_at_once(monkeypatch, fresh):
+    monkeypatch.setenv("CHARTLIGHT_PORT", "eighty")
+    monkeypatch.setenv("CHARTLIGHT_UPLOAD_MB", "-3")
+    with pytest.raises(InputError, match=r"CHARTLIGHT_PORT: .*CHARTLIGHT_UPLOAD_MB: "):
+        get_settings()
+
+
+def test_an_empty_variable_is_as_none(monkeypatch):
+    for name in ("PORT", "CONCEPTS", "DATASETS", "SIGN_IN", "HOME"):
+        monkeypatch.setenv(f"CHARTLIGHT_{name}", "")
+    assert (settings().port, settings().concepts, settings().datasets, settings().sign_in) == (8501, None, [], False)
+    assert settings().home == PROJECT_ROOT / ".chartlight"
 
 
 def test_every_setting_is_documented_with_its_description():

@@ -1,12 +1,16 @@
 """The frame: every page starts with its check, has the banner, and shows errors as sentences."""
 
 import ast
+import json
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
+from core.audit import AuditLog
 from core.errors import InputError
 from core.safety import NOTICE
+from core.settings import get_settings
 from pages.shared.navigation import ENTRIES, ROOT
 from tests.pages.conftest import shown
 
@@ -84,6 +88,8 @@ def test_unexpected_error_shows_an_id_that_the_log_explains(open_page, monkeypat
     assert "a value of a record" not in text
     reference = text.split("under the id `")[1].split("`")[0]
     assert reference in caplog.text
+    last = list(AuditLog(get_settings().audit_path).entries())[-1]
+    assert (last.action, last.details) == ("error", {"error_id": reference})
 
 
 def test_mendable_error_is_a_sentence_without_markup(open_page, monkeypatch):
@@ -105,6 +111,52 @@ def test_audience_mode_hides_ids_and_dates(open_page):
     assert "Subject id" not in columns
     assert "First event" not in columns
     assert "Patient" in columns
+
+
+def test_audience_mode_keeps_the_subject_out_of_the_address(open_page):
+    app = open_page("pages/patients.py", query={"subject": "1"})
+    heading = next(text.value for text in app.markdown if text.value.startswith("## P-"))
+    assert {"subject", "at"} <= set(app.query_params)
+    app.toggle(key="choose-audience").set_value(True).run()
+    assert set(app.query_params) <= {"dataset", "times"}
+    for script in ("pages/risk.py", "pages/patients.py"):
+        app.query_params.clear()  # as Streamlit does when the page changes
+        app.switch_page(script).run()
+        assert not app.exception
+        assert heading in [text.value for text in app.markdown], "the session knows the subject"
+        assert set(app.query_params) <= {"dataset", "times"}
+    app.toggle(key="choose-audience").set_value(False).run()
+    assert "1" in app.query_params["subject"]
+
+
+def test_the_address_of_audience_mode_opens_the_list_in_a_new_session(open_page):
+    app = open_page("pages/patients.py", query={"dataset": "cohort", "times": "relative"})
+    assert not app.exception
+    assert "Patient" in app.dataframe[0].value.columns
+
+
+def test_a_bad_setting_is_a_sentence(open_page, monkeypatch):
+    app = open_page("pages/start.py")
+    monkeypatch.setenv("CHARTLIGHT_IDLE_MINUTES", "soon")
+    get_settings.cache_clear()
+    text = shown(app.run())
+    assert "CHARTLIGHT_IDLE_MINUTES: " in text.replace("\\", "")
+    assert NOTICE in text and "Something went wrong" not in text
+
+
+@pytest.mark.parametrize("more", [{}, {"selection_mode": "box"}, {"mode_bar": False}])
+def test_no_figure_has_plotly_s_own_download(more):
+    def script(more):
+        import plotly.graph_objects as go
+
+        from pages.shared import charts
+
+        charts.show(charts.figure(200, go.Scatter(x=[1], y=[2])), "figure", alt="A point", on_select="rerun", **more)
+
+    app = AppTest.from_function(script, args=(more,)).run()
+    assert not app.exception
+    config = json.loads(app.get("plotly_chart")[0].proto.config)
+    assert config.get("displayModeBar") is False or "toImage" in config["modeBarButtonsToRemove"]
 
 
 def test_tour_strip_can_be_left(open_page):

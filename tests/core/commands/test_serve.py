@@ -11,42 +11,8 @@ import time
 import pytest
 
 from core.commands import serve
-from core.errors import InputError, MissingError
+from core.errors import InputError
 from core.settings import Settings
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.1", "localhost", "::1", "[::1]"])
-def test_loopback_needs_no_sign_in(address):
-    serve.refuse_open_door(address, Settings(sign_in=False))
-
-
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.5", "192.168.1.4", "example.org", ""])
-def test_other_addresses_are_refused_without_sign_in(address):
-    with pytest.raises(InputError, match="nobody has to sign in"):
-        serve.refuse_open_door(address, Settings(sign_in=False))
-
-
-def test_sign_in_without_a_provider_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(serve, "PROJECT_ROOT", tmp_path)
-    with pytest.raises(MissingError, match="no identity provider"):
-        serve.refuse_open_door("0.0.0.0", Settings(sign_in=True))
-
-
-@pytest.mark.parametrize(
-    "error", [PermissionError(13, "Permission denied"), UnicodeDecodeError("utf-8", b"", 0, 1, "x")]
-)
-def test_secrets_that_cannot_be_read_are_named(tmp_path, monkeypatch, error):
-    secrets = tmp_path / ".streamlit" / "secrets.toml"
-    secrets.parent.mkdir()
-    secrets.write_text("[auth]")
-
-    def refuse(self, **options):
-        raise error  # the tests may run as root, who may read everything
-
-    monkeypatch.setattr(serve, "PROJECT_ROOT", tmp_path)
-    monkeypatch.setattr(type(secrets), "read_text", refuse)
-    with pytest.raises(InputError, match="cannot be read"):
-        serve.refuse_open_door("0.0.0.0", Settings(sign_in=True))
 
 
 def test_taken_port_is_named():
