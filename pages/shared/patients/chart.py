@@ -121,7 +121,9 @@ def _navigation(dataset: Dataset, subject: int) -> None:
     before, after = neighbours_in_list(dataset, browser.current_filter(dataset), subject)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tight-navigation"):
         st.markdown(f"## {selection.alias(subject)}", anchors=False, width="content")
-        st.badge("Synthetic" if dataset.synthetic else "De-identified", color="gray", icon=":material/shield_person:")
+        st.badge(
+            "Synthetic" if dataset.synthetic else "Not marked synthetic", color="gray", icon=":material/shield_person:"
+        )
         st.space("stretch")
         st.button("All patients", icon=":material/list:", type="tertiary", on_click=selection.choose, key="all")
         for label, icon, to in (("Previous", "chevron_left", before), ("Next", "chevron_right", after)):

@@ -72,7 +72,7 @@ def show(patient: "Patient") -> None:
             "No event fits", "Show more tracks, a later time or other words.", icon="search_off", key="timeline"
         )
         return
-    marks = daily(rows)
+    marks = daily(rows, patient.at)
     tracks = [domain for domain in present if domain in set(marks["domain"])]
     labels = [time for time in patient.times if time.kind == LABEL and (future == "grey" or time.time <= patient.at)]
     chart = draw(marks, rows, tracks, patient.at, patient.clock, patient.dataset.vocabulary, WINDOWS[window], labels)
@@ -85,14 +85,14 @@ def show(patient: "Patient") -> None:
     _sources(patient, marks, state)
 
 
-def daily(rows: pl.DataFrame) -> pl.DataFrame:
-    """Gather events by domain and day, because many happen on one.
+def daily(rows: pl.DataFrame, at: datetime) -> pl.DataFrame:
+    """Gather events by domain and day, because many happen on one; those of the day of ``at`` in two: until it, after.
 
     Returns ``mark`` (number), ``domain``, ``day``, ``time`` (the earliest), ``n``, ``rows`` and ``codes``.
     """
     return (
-        rows.with_columns(day=pl.col("time").dt.truncate("1d"))
-        .group_by("domain", "day", maintain_order=True)
+        rows.with_columns(day=pl.col("time").dt.truncate("1d"), later=pl.col("time") > at)
+        .group_by("domain", "day", "later", maintain_order=True)
         .agg(
             time=pl.col("time").min(), n=pl.len(), rows=pl.col("row"), codes=pl.col("code").unique(maintain_order=True)
         )
@@ -110,7 +110,7 @@ def draw(
     days: int | None = None,
     labels: Sequence[Timepoint] = (),
 ) -> go.Figure:
-    """Return the timeline of ``daily(rows)`` under a track of ``labels``; ``days`` bounds the view before ``at``."""
+    """Return the timeline of ``daily(rows, at)`` under a track of ``labels``; ``days`` bounds the view to the past."""
     chart = charts.figure((len(tracks) + bool(labels)) * 42 + 100)
     if labels:
         _add_labels(chart, labels, clock)

@@ -1,13 +1,14 @@
 """Tab Similar patients: the nearest records in the full embedding space, with what happened to them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from core.embedding.cached import embed_texts
-from core.errors import MissingError
-from core.risk.neighbours import NeighbourPool, load_pool, nearest
+from core.errors import InputError, MissingError
+from core.risk.neighbours import Neighbour, NeighbourPool, load_pool, nearest
 from core.risk.records import instruction_for, options_of, takes_instruction
 from core.settings import get_settings
 from pages.shared import empty, navigation, selection
@@ -35,7 +36,7 @@ def show(case: Case) -> None:
         return embed_texts(encoder, [case.scored.text], own, cache, progress)[0]
 
     vector = case.compute("Embedding the record", "neighbours", embed)
-    found = nearest(pool, vector, case.head.key, case.patient.subject_id)
+    found = nearest(pool, vector, case.head.key, case.patient.subject_id if _is_cohort(case) else None)
     if not found:
         empty.show("No other patient has a label of this task", icon="group_off", key="pool")
         return
@@ -44,13 +45,15 @@ def show(case: Case) -> None:
         f"**{positive} of the {len(found)} most similar patients** had the outcome; the average of "
         f"{plain(case.head.cohort)} is {100 * case.head.prevalence:.0f} of 100."
     )
-    here = case.patient.dataset.index
+    here = _are_here(case, found)
     table = pd.DataFrame(
         {
-            "Patient": [selection.alias(n.subject_id) for n in found],
+            "Patient": [
+                selection.alias(n.subject_id) if at_hand else "of the cohort" for n, at_hand in zip(found, here)
+            ],
             "Similarity": [n.similarity for n in found],
             "Outcome": ["had it" if n.outcome else "did not" for n in found],
-            "Here": ["open" if here.find(n.subject_id) is not None else "not in this dataset" for n in found],
+            "Here": ["open" if at_hand else "not in this dataset" for at_hand in here],
         }
     )
     chosen = st.dataframe(
@@ -67,10 +70,29 @@ def show(case: Case) -> None:
         alt=f"{len(found)} similar patients with similarity and outcome",
     )
     rows = chosen.selection.rows
-    if rows and here.find(found[rows[0]].subject_id) is not None:
+    if rows and here[rows[0]]:
         selection.choose(found[rows[0]].subject_id, found[rows[0]].prediction_time)
         navigation.go("pages/patients.py")
     st.caption(
         "Cosine similarity in the full embedding space, one record a patient. Select a row to open the patient in "
         "Patients at that time. Similar to the model need not be similar to a clinician."
     )
+
+
+def _is_cohort(case: Case) -> bool:
+    return case.head.cohort == case.patient.dataset.name
+
+
+def _are_here(case: Case, found: Sequence[Neighbour]) -> list[bool]:
+    """Whether each neighbour is a patient of this dataset: another dataset's patient may bear the same number.
+
+    A neighbour is a labelled record, so the same person has a label of the task at that very time.
+    """
+    if not _is_cohort(case):
+        return [False] * len(found)
+    try:
+        labels = case.patient.dataset.labels(case.head.subtask.task)
+    except InputError:
+        return [False] * len(found)
+    known = set(labels.select("subject_id", "prediction_time").iter_rows())
+    return [(neighbour.subject_id, neighbour.prediction_time) in known for neighbour in found]
