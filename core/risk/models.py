@@ -57,9 +57,7 @@ def choose_models(
         _add(found, found.name if found else name or Path(path).stem, known, failed)
     if clmbr is not None:
         _add(safe(lambda: read_precomputed(clmbr, CLMBR), CLMBR, problems), CLMBR, known, failed)
-    planned = _planned(
-        ablate, encoder, known, bool(failed)
-    )  # before anything is computed, so that a mistake is told at once
+    planned = _planned(ablate, encoder, known, bool(failed))  # before any computing: a mistake is told at once
     wanted = [part.strip() for part in models.split(",") if part.strip()] if models else [*known, COUNT]
     out: list[FeatureSet] = []
     shots = shots or {}
