@@ -137,6 +137,8 @@ def explain_regions(
     """Explain several regions of one image; the forward pass is shared. See :func:`explain`."""
     segmenter.check_class(class_index)
     names = check_layers(segmenter, layers)
+    if segmenter.model.training:  # what is run is a copy of it as it was before
+        raise InputError("the network is in training mode", "call model.eval() first")
     tensor, geometry = segmenter.prepare(pixels_of(image))
     if len(segmenter.tiles(geometry.grid_size)) > 1:
         from core.imaging.tiled_cams import explain_tiled
