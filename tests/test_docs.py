@@ -205,3 +205,9 @@ def test_compose_serves_this_machine_only_without_rights():
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
+
+
+def test_make_clean_leaves_the_audit_log_and_the_key_of_the_pseudonyms():
+    recipe = re.search(r"^clean:.*\n((?:\t.*\n)+)", text_of(ROOT / "Makefile"), re.MULTILINE)
+    assert recipe
+    assert recipe[1].split() == ["rm", "-rf", "$(VENV)"]

@@ -56,11 +56,11 @@ def run(args: argparse.Namespace) -> None:
         report = embed_cohort(
             args.dataset, args.out, choice, tasks, args.engine, options, workers=args.workers, progress=progress
         )
+    stats = report.stats
+    print(f"{report.path}: {report.rows:,} rows, {report.resumed_rows:,} of them from an earlier run")
     if report.left_out:
         said = ", ".join(f"{n:,} labels {LEFT_OUT[kind]}" for kind, n in report.left_out.items())
         print(f"  left out: {said}")
-    stats = report.stats
-    print(f"{report.path}: {report.rows:,} rows, {report.resumed_rows:,} of them from an earlier run")
     if stats.tokens:
         print(
             f"  computed {stats.computed:,} of {stats.tokens:,} tokens ({stats.saved:.0%} saved) "

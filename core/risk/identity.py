@@ -80,7 +80,7 @@ def _pinned(values: Mapping[str, Any]) -> dict[str, str]:
 def require_same(needed: FeatureIdentity, given: FeatureIdentity, head: str) -> None:
     """Raise :class:`InputError` unless the features were made as the head's training features were."""
     differences = [
-        f"{name} is {have!r} where the head needs {need!r}"
+        f"{name} is {_shown(name, have)} where the head needs {_shown(name, need)}"
         for name, need, have in (
             (field.name, getattr(needed, field.name), getattr(given, field.name)) for field in fields(FeatureIdentity)
         )
@@ -91,3 +91,8 @@ def require_same(needed: FeatureIdentity, given: FeatureIdentity, head: str) -> 
             f"the head {head} was trained on other features: {', '.join(differences)}",
             "use features made as its card says, or train heads on these (python -m core train-heads)",
         )
+
+
+def _shown(name: str, value: str | int) -> str:
+    """A value as a sentence shows it; twelve digits tell hashes apart."""
+    return repr(str(value)[:12] if name.endswith("_sha256") else value)
