@@ -9,6 +9,7 @@ import io
 import json
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,12 @@ class Head:
         """Held-out positives."""
         return int(self.reference_target.sum())
 
-    @property
+    @cached_property
     def patients_with(self) -> int:
         """Held-out patients with at least one positive row."""
         return len(np.unique(self.reference_cluster[self.reference_target == 1]))
 
-    @property
+    @cached_property
     def patients_without(self) -> int:
         """Held-out patients with at least one negative row."""
         return len(np.unique(self.reference_cluster[self.reference_target == 0]))

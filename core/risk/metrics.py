@@ -4,11 +4,11 @@ AUROC, AUPRC (average precision) and Brier equal scikit-learn's, ties included; 
 the bootstrap of :mod:`core.risk.bootstrap` uses. Where a metric is not defined (one class) the value is NaN.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit
-from scipy.stats import t as student
+from scipy.special import expit, logit, stdtrit
 
 EPSILON = 1e-7
 """Probabilities are clipped to [EPSILON, 1 - EPSILON] where their log-odds are needed."""
@@ -179,18 +179,15 @@ def reliability_curve(
     ``target``, ``probability`` and ``cluster`` (the patient of each row) are ``(n,)``.
     """
     target, probability = np.asarray(target, np.float64), np.asarray(probability, np.float64)
-    cluster = np.asarray(cluster)
     if not len(target):
         return []
     edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)))
     place = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, max(len(edges) - 2, 0))
-    curve = []
-    for b in np.unique(place):
-        rows = place == b
-        low, high = cluster_interval(target[rows], cluster[rows])
-        observed = float(target[rows].mean())
-        curve.append(ReliabilityBin(int(rows.sum()), float(probability[rows].mean()), observed, low, high))
-    return curve
+    parts = [place == b for b in np.unique(place)]
+    return [
+        ReliabilityBin(int(rows.sum()), float(probability[rows].mean()), float(target[rows].mean()), low, high)
+        for rows, (low, high) in zip(parts, cluster_intervals(target, cluster, parts), strict=True)
+    ]
 
 
 def ece(target: np.ndarray, probability: np.ndarray, bins: int = 10) -> float:
@@ -258,27 +255,42 @@ def effective_rows(hit: np.ndarray, cluster: np.ndarray) -> float:
         hit: ``(n,)`` 0/1.
         cluster: ``(n,)`` patient of each row, any numbers.
     """
-    hit, n = np.asarray(hit, np.float64), len(hit)
-    _, place = np.unique(np.asarray(cluster), return_inverse=True)
-    size = np.bincount(place)
+    return _effective_rows(np.asarray(hit, np.float64), _numbered(cluster))
+
+
+def cluster_interval(hit: np.ndarray, cluster: np.ndarray) -> tuple[float, float]:
+    """95 % Wilson interval of a share of rows of patients: that of :func:`effective_rows`; (0, 1) without rows."""
+    return cluster_intervals(hit, cluster, [np.ones(len(hit), bool)])[0]
+
+
+def cluster_intervals(hit: np.ndarray, cluster: np.ndarray, parts: Iterable[np.ndarray]) -> list[tuple[float, float]]:
+    """:func:`cluster_interval` of parts (boolean ``(n,)``) of the same rows, whose patients are numbered once."""
+    hit, patient = np.asarray(hit, np.float64), _numbered(cluster)
+    found = []
+    for part in parts:
+        rows = _effective_rows(hit[part], patient[part]) if part.any() else 0.0
+        found.append(wilson_interval(float(hit[part].mean()) * rows, rows) if rows else (0.0, 1.0))
+    return found
+
+
+def _numbered(cluster: np.ndarray) -> np.ndarray:
+    return np.unique(np.asarray(cluster), return_inverse=True)[1]
+
+
+def _effective_rows(hit: np.ndarray, patient: np.ndarray) -> float:
+    """:func:`effective_rows` where patients are numbered from 0; some may have no row."""
+    n, size = len(hit), np.bincount(patient)
+    hits, size = np.bincount(patient, hit)[size > 0], size[size > 0]
     patients = len(size)
     if patients == n:
         return float(n)
     share = hit.mean()
     if patients < 2 or share in (0.0, 1.0):
         return float(n**2 / (size.astype(np.float64) ** 2).sum())
-    between = ((np.bincount(place, hit) - share * size) ** 2).sum() * patients / (patients - 1) / n**2
+    between = ((hits - share * size) ** 2).sum() * patients / (patients - 1) / n**2
     effect = max(1.0, between * (n - 1) / (share * (1 - share)))
-    few = student.ppf(0.975, n - 1) / student.ppf(0.975, patients - 1)
+    few = stdtrit(n - 1, 0.975) / stdtrit(patients - 1, 0.975)
     return float(n / effect * few**2)
-
-
-def cluster_interval(hit: np.ndarray, cluster: np.ndarray) -> tuple[float, float]:
-    """95 % Wilson interval of a share of rows of patients: that of :func:`effective_rows`; (0, 1) without rows."""
-    if not len(hit):
-        return 0.0, 1.0
-    rows = effective_rows(hit, cluster)
-    return wilson_interval(float(np.mean(hit)) * rows, rows)
 
 
 def net_benefit(target: np.ndarray, probability: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

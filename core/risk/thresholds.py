@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import InputError
-from core.risk.metrics import cluster_interval
+from core.risk.metrics import cluster_intervals
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,20 @@ def threshold_table(
     thresholds = np.atleast_1d(np.asarray(thresholds, np.float64))
     if not ((thresholds >= 0) & (thresholds <= 1)).all():
         raise InputError("a threshold lies outside of 0 to 1", "give probabilities")
-    cluster = np.asarray(cluster)
-    return [_row(float(threshold), target, probability >= threshold, cluster) for threshold in thresholds]
+    alerts = [probability >= threshold for threshold in thresholds]
+    of_alerts = cluster_intervals(target, cluster, alerts)
+    of_silent = cluster_intervals(1 - target, cluster, [~alert for alert in alerts])
+    found = zip(thresholds, alerts, of_alerts, of_silent, strict=True)
+    return [_row(float(threshold), target, alert, ppv, npv) for threshold, alert, ppv, npv in found]
 
 
-def _row(threshold: float, target: np.ndarray, alert: np.ndarray, cluster: np.ndarray) -> ThresholdRow:
+def _row(
+    threshold: float,
+    target: np.ndarray,
+    alert: np.ndarray,
+    ppv_interval: tuple[float, float],
+    npv_interval: tuple[float, float],
+) -> ThresholdRow:
     n, n_pos = len(target), int(target.sum())
     alerts, tp = int(alert.sum()), int(target[alert].sum())
     fp, fn = alerts - tp, n_pos - tp
@@ -78,9 +87,9 @@ def _row(threshold: float, target: np.ndarray, alert: np.ndarray, cluster: np.nd
         tp / n_pos if n_pos else None,
         tn / (n - n_pos) if n > n_pos else None,
         tp / alerts if alerts else None,
-        cluster_interval(target[alert], cluster[alert]),
+        ppv_interval,
         tn / (tn + fn) if tn + fn else None,
-        cluster_interval(1 - target[~alert], cluster[~alert]),
+        npv_interval,
         tp / n - fp / n * threshold / (1 - threshold) if threshold < 1 else None,
         tp,
         fp,

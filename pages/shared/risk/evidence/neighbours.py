@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import polars as pl
 import streamlit as st
 
 from core.embedding.cached import embed_texts
@@ -94,5 +95,6 @@ def _are_here(case: Case, found: Sequence[Neighbour]) -> list[bool]:
         labels = case.patient.dataset.labels(case.head.subtask.task)
     except InputError:
         return [False] * len(found)
-    known = set(labels.select("subject_id", "prediction_time").iter_rows())
+    ids = [neighbour.subject_id for neighbour in found]
+    known = set(labels.filter(pl.col("subject_id").is_in(ids)).select("subject_id", "prediction_time").iter_rows())
     return [(neighbour.subject_id, neighbour.prediction_time) in known for neighbour in found]
