@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--window",
         help="intensity for the eye: percentile, full, 'preset N', lung, bone, ... or CENTRE,WIDTH",
     )
+    parser._negative_number_matcher = re.compile(r"^-\.?\d")  # or argparse takes -600,1500 for an option
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="output folder")
 
 
@@ -73,22 +75,20 @@ def run(args: argparse.Namespace) -> None:
 
 def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, mask: Path | None, out: Path) -> dict[str, Any]:
     """Explain one file, against its ground truth if it has one, and write its folder; returns a summary."""
-    from core.errors import InputError
-    from core.imaging.cams import check_layers, explain
-    from core.imaging.display import DisplayOptions
-    from core.imaging.export import explanation_files, write_folder
+    from core.imaging.cams import explain
+    from core.imaging.export import empty_files, explanation_files, write_folder
     from core.imaging.faithfulness import deletion_insertion
     from core.imaging.ground_truth import dice_by_class, place_of, read_ground_truth, require_size
-    from core.imaging.layers import default_layer
     from core.imaging.matching import slice_axis
-    from core.imaging.palettes import DIVERGING, SEQUENTIAL
     from core.imaging.readers import read_image
-    from core.imaging.regions import parse_region
+    from core.imaging.regions import EmptyRegionError, parse_region
+    from core.imaging.segmenters import segment
     from core.progress import terminal_bar
 
     if args.all_slices:
         return explain_slices(args, segmenter, path, out)
-    data, extra = read_bytes(path), {}
+    options, (layers, shown) = display_options(args), chosen_layers(args, segmenter)
+    data = read_bytes(path)
     image = read_image(
         data,
         frame=args.frame,
@@ -103,25 +103,22 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, mask: Pat
         truth = read_ground_truth(read_bytes(mask), len(segmenter.classes), **place_of(image))
         require_size(truth, image.size)
     region = parse_region(args.region, truth)
-    layers = None if args.layers.strip() == "all" else [name.strip() for name in args.layers.split(",")]
-    result = explain(segmenter, image, region, args.class_index, layers)
-    shown = args.show or default_layer(list(result.maps))
-    palettes = DIVERGING if args.signed else SEQUENTIAL
-    if args.palette and args.palette not in palettes:
-        raise InputError(
-            f"there is no palette {args.palette!r} for these maps", f"choose one of {', '.join(palettes)}"
-        )
-    options = DisplayOptions(
-        signed=args.signed,
-        scale="own" if args.own_scale else "shared",
-        palette=args.palette or palettes[0],
-        zoom=args.zoom,
-    )
-    if shown not in result.maps:
-        check_layers(segmenter, [shown])
-        raise InputError(f"the layer {shown} is not among --layers", "add it there, or leave --show out")
-    if truth is not None:
-        extra["ground_truth"] = {"dice": dice_by_class(result.segmentation.mask, truth, segmenter.classes)}
+
+    def extra(found: Any) -> dict[str, Any]:
+        asked = {"request": request(args, segmenter, data, mask)}
+        dice = {} if truth is None else dice_by_class(found.mask, truth, segmenter.classes)
+        return asked | ({"ground_truth": {"dice": dice}} if dice else {})
+
+    try:
+        result = explain(segmenter, image, region, args.class_index, layers)
+    except EmptyRegionError as empty:
+        if args.batch is None:
+            raise
+        # an image in which nothing of the class was found is the worst of a batch: its Dice belongs to the table
+        segmentation = segment(segmenter, image)
+        files = empty_files(segmenter, image, segmentation, empty, extra(segmentation))
+        write_folder(files, out)
+        return {"out": str(out), "n_pixels": 0, "files": list(files)}
     evidence = {}
     if args.evidence:
         with terminal_bar("evidence", "image") as progress:
@@ -137,7 +134,7 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, mask: Pat
         options,
         figures=figures,
         evidence=evidence,
-        extra={**extra, "request": request(args, segmenter, data, mask)},
+        extra=extra(result.segmentation),
     )
     write_folder(files, out)
     return {
@@ -149,6 +146,49 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, mask: Pat
         "shown_layer": shown,
         "files": list(files),
     }
+
+
+def display_options(args: argparse.Namespace) -> Any:
+    """How the overlays are drawn.
+
+    Raises:
+        InputError: a palette that is none or none of the kind, or a zoom out of range.
+    """
+    from core.errors import InputError
+    from core.imaging.display import DisplayOptions
+    from core.imaging.palettes import DIVERGING, SEQUENTIAL
+
+    palettes = DIVERGING if args.signed else SEQUENTIAL
+    if args.palette and args.palette not in palettes:
+        raise InputError(
+            f"there is no palette {args.palette!r} for these maps", f"choose one of {', '.join(palettes)}"
+        )
+    return DisplayOptions(
+        signed=args.signed,
+        scale="own" if args.own_scale else "shared",
+        palette=args.palette or palettes[0],
+        zoom=args.zoom,
+    )
+
+
+def chosen_layers(args: argparse.Namespace, segmenter: Any) -> tuple[list[str] | None, str]:
+    """The layers to explain, None for all, and the one to show.
+
+    Raises:
+        InputError: there is no such layer, or the one to show is not explained.
+    """
+    from core.errors import InputError
+    from core.imaging.cams import check_layers
+    from core.imaging.layers import default_layer
+
+    layers = None if args.layers.strip() == "all" else [name.strip() for name in args.layers.split(",")]
+    names = check_layers(segmenter, layers)
+    if not args.show:
+        return layers, default_layer(names)
+    check_layers(segmenter, [args.show])
+    if args.show not in names:
+        raise InputError(f"the layer {args.show} is not among --layers", "add it there, or leave --show out")
+    return layers, args.show
 
 
 def explain_slices(args: argparse.Namespace, segmenter: Any, path: Path, out: Path) -> dict[str, Any]:
@@ -173,6 +213,8 @@ def explain_slices(args: argparse.Namespace, segmenter: Any, path: Path, out: Pa
             args.volume,
             progress,
         )
+    if found.empty and args.batch is None:
+        raise found.empty
     files = volume_files(segmenter, found, {"request": request(args, segmenter, data, None)})
     write_folder(files, out)
     return {
@@ -241,9 +283,11 @@ def request(args: argparse.Namespace, segmenter: Any, data: bytes, mask: Path | 
     """What was asked, by content: a finished folder with the same request need not be made again."""
     import hashlib
 
+    from core.imaging.matching import slice_axis
     from core.versions import own_version
 
     asked: dict[str, Any] = {name: getattr(args, name) for name in _ASKED}
+    asked["axis"] = slice_axis(segmenter.card, args.axis)
     asked["image_sha256"] = hashlib.sha256(data).hexdigest()
     asked["weights_sha256"] = segmenter.weights_sha256
     asked["preprocessing"], asked["classes"] = segmenter.preprocessing.to_card(), list(segmenter.classes)

@@ -18,7 +18,8 @@ def manifest_row(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What a manifest says in numbers, by column; what was not measured has no column."""
     row = {"image_sha256": manifest["image"]["sha256"], "region": manifest["region"]["region"]}
     row |= {name: manifest[name] for name in _WHAT}
-    row["layer"] = manifest["display"]["layer"]
+    row |= {"layer": manifest["display"]["layer"]} if "display" in manifest else {}
+    row |= {"remark": manifest["remark"]} if "remark" in manifest else {}
     nested = {
         "area_pixels": manifest["class_areas_pixels"],
         "dice": manifest.get("ground_truth", {}).get("dice", {}),

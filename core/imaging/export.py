@@ -22,8 +22,9 @@ from core.imaging.cams import CamResult
 from core.imaging.display import DisplayOptions, display_pair
 from core.imaging.figures import draw_figure, image_region
 from core.imaging.overlay import overlay
-from core.imaging.provenance import manifest
-from core.imaging.segmenters import Segmenter
+from core.imaging.provenance import empty_manifest, manifest
+from core.imaging.regions import EmptyRegionError
+from core.imaging.segmenters import Segmentation, Segmenter
 from core.safety import EXPORT_NOTICE
 
 
@@ -63,10 +64,26 @@ def explanation_files(
     for kind in figures:
         files[f"figure.{kind}"] = draw_figure(segmenter, image, result, layer, options, kind)  # type: ignore[arg-type]
     described = manifest(segmenter, image, result, options, dict(shown), layer, dict(evidence or {}))
-    described["files"] = [*files, "manifest.json"]
-    described.update(extra or {})
-    files["manifest.json"] = (json.dumps(described, indent=2, default=_plain) + "\n").encode()
-    return files
+    return _with_manifest(files, described, extra)
+
+
+def empty_files(
+    segmenter: Segmenter,
+    image: Any,
+    segmentation: Segmentation,
+    empty: EmptyRegionError,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, bytes]:
+    """The files of an image in which nothing is to be explained: the mask and the manifest, as name -> bytes."""
+    files = {"mask.png": _png(segmentation.mask)}
+    return _with_manifest(files, empty_manifest(segmenter, image, segmentation, empty), extra)
+
+
+def _with_manifest(
+    files: dict[str, bytes], described: dict[str, Any], extra: Mapping[str, Any] | None
+) -> dict[str, bytes]:
+    described = described | {"files": [*files, "manifest.json"]} | dict(extra or {})
+    return files | {"manifest.json": (json.dumps(described, indent=2, default=_plain) + "\n").encode()}
 
 
 def maps_npz(result: CamResult) -> bytes:
@@ -85,6 +102,8 @@ def maps_npz(result: CamResult) -> bytes:
 def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
     """Write files into a folder; each appears whole or not at all, in the given order.
 
+    What an earlier manifest lists and is not written again goes: an old figure would be taken for the new run's.
+
     Raises:
         InputError: the folder cannot be written.
     """
@@ -92,6 +111,8 @@ def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
     created = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for name in _listed(folder) - files.keys():
+            (folder / name).unlink(missing_ok=True)
         (folder / "manifest.json").unlink(missing_ok=True)  # what is there is no longer whole from here on
         for name, data in files.items():
             temporary = folder / f".{uuid4().hex}.part"
@@ -109,6 +130,19 @@ def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
                 f"the folder {folder} cannot be written ({error.strerror})", "choose another output folder"
             ) from error
         raise
+
+
+def _listed(folder: Path) -> set[str]:
+    """The files in a folder that its manifest lists; none where there is no manifest of ours."""
+    try:
+        described = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    names = described.get("files") if isinstance(described, dict) else None
+    # a name with a folder in it is none of ours
+    return {
+        name for name in names or () if isinstance(name, str) and name == Path(name).name and (folder / name).is_file()
+    }
 
 
 def zip_files(files: Mapping[str, bytes]) -> bytes:

@@ -10,8 +10,8 @@ from typing import Any
 from core.imaging.agreement import agreement
 from core.imaging.cams import METHODS, CamResult
 from core.imaging.display import DisplayedMap, DisplayOptions
-from core.imaging.regions import Region
-from core.imaging.segmenters import Segmenter
+from core.imaging.regions import EmptyRegionError, Region
+from core.imaging.segmenters import Segmentation, Segmenter
 from core.safety import EXPORT_NOTICE
 from core.versions import versions as package_versions
 
@@ -33,15 +33,20 @@ def versions() -> dict[str, str]:
 
 
 def shared_entries(
-    segmenter: Segmenter, region: Region, class_index: int, score: float, n_pixels: int, mean_probability: float
+    segmenter: Segmenter,
+    region: Region,
+    class_index: int,
+    score: float | None,
+    n_pixels: int,
+    mean_probability: float | None,
 ) -> dict[str, Any]:
-    """What the manifest of an image's explanation and that of a volume's both state."""
+    """What the manifests of an image's explanation, of a volume's and of an empty region all state."""
     return {
         "schema_version": SCHEMA_VERSION,
         "notice": EXPORT_NOTICE,
         "score": score,
         "n_pixels": n_pixels,
-        "mean_logit": score / n_pixels,
+        "mean_logit": None if score is None else score / n_pixels,
         "mean_probability": mean_probability,
         "class_index": class_index,
         "class_name": segmenter.classes[class_index],
@@ -81,12 +86,10 @@ def manifest(
         shown_layer: the layer that the overlays and the numbers on how the two maps agree are of.
         evidence: further measurements (``describe()`` of each), by name.
     """
-    geometry = result.geometry
-    height, width = geometry.image_size
-    areas = result.segmentation.areas(len(segmenter.classes))
     described = shared_entries(
         segmenter, result.region, result.class_index, result.score, result.n_pixels, result.mean_probability
     )
+    described |= _image_entries(segmenter, image, result.segmentation)
     described |= {
         "layers": {
             name: {
@@ -98,6 +101,45 @@ def manifest(
             }
             for name, maps in result.maps.items()
         },
+        "display": {"layer": shown_layer, **options.describe()},
+        "notes": list(result.notes),
+    }
+    if result.shares is not None:
+        described["shares_of_score"] = {
+            "direct": dict(result.shares.skips),
+            "bias": result.shares.bias,
+            "through": dict(result.shares.through),
+        }
+    if shown_layer is not None:
+        described["agreement"] = agreement(result.maps[shown_layer], result.mask, result.geometry).describe()
+    if shown:
+        described["display"]["maps"] = {
+            method: {"steps": list(item.steps), "limit": item.limit, "name": METHODS[method]}
+            for method, item in shown.items()
+        }
+    if evidence:
+        described["evidence"] = evidence
+    return described
+
+
+def empty_manifest(
+    segmenter: Segmenter, image: Any, segmentation: Segmentation, empty: EmptyRegionError
+) -> dict[str, Any]:
+    """Describe the segmentation of an image in which no pixel is in the region; there is no S and no map."""
+    entries = shared_entries(segmenter, empty.region, empty.class_index, None, 0, None)
+    return entries | _image_entries(segmenter, image, segmentation) | {"remark": empty_remark(empty)}
+
+
+def empty_remark(empty: EmptyRegionError) -> str:
+    """What a manifest says of a region without a pixel."""
+    return f"There is nothing to explain: {empty.what}."
+
+
+def _image_entries(segmenter: Segmenter, image: Any, segmentation: Segmentation) -> dict[str, Any]:
+    geometry = segmentation.geometry
+    height, width = geometry.image_size
+    areas = segmentation.areas(len(segmenter.classes))
+    return {
         "image": {
             "sha256": getattr(image, "sha256", None),
             "format": getattr(image, "format", None),
@@ -113,22 +155,4 @@ def manifest(
             "note": "maps cover the whole grid (padding included); score and n_pixels count its content",
         },
         "class_areas_pixels": dict(zip(segmenter.classes, areas, strict=True)),
-        "display": {"layer": shown_layer, **options.describe()},
-        "notes": list(result.notes),
     }
-    if result.shares is not None:
-        described["shares_of_score"] = {
-            "direct": dict(result.shares.skips),
-            "bias": result.shares.bias,
-            "through": dict(result.shares.through),
-        }
-    if shown_layer is not None:
-        described["agreement"] = agreement(result.maps[shown_layer], result.mask, geometry).describe()
-    if shown:
-        described["display"]["maps"] = {
-            method: {"steps": list(item.steps), "limit": item.limit, "name": METHODS[method]}
-            for method, item in shown.items()
-        }
-    if evidence:
-        described["evidence"] = evidence
-    return described

@@ -38,9 +38,10 @@ MEANING: dict[str, str] = {
 
 
 class EmptyRegionError(InputError):
-    """There is nothing to explain: no pixel is in the region."""
+    """There is nothing to explain: no pixel is in ``region`` of class ``class_index``."""
 
     def __init__(self, region: "Region", class_index: int, where: str = ""):
+        self.region, self.class_index = region, class_index
         which = f"the region {region} of class {class_index}"
         super().__init__(f"no pixel is in {which}{f' {where}' if where else ''}", "choose another region or class")
 

@@ -334,6 +334,16 @@ def load_segmenter(name_or_folder: str | Path, device: str | None = None) -> Seg
     )
 
 
+def files_changed(folder: Path) -> tuple[int, ...]:
+    """When config, card and weights of a segmenter's folder were changed, in ns; others mean that it is another one.
+
+    Raises:
+        MissingError: it has no weights.
+    """
+    files = (folder / "config.json", folder / "card.yaml", _weights_path(folder))
+    return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in files)
+
+
 def _resolve(name_or_folder: str | Path) -> Path:
     known = list_segmenters()
     if str(name_or_folder) in known:

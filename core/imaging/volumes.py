@@ -1,7 +1,8 @@
 """A whole NIfTI volume explained slice by slice: mask and maps on the file's own voxels, for any viewer.
 
 The network sees slices, so each slice has a region M and a score S of its own, and a map's value in a voxel is that of
-its slice: raw and signed, interpolated from the layer's cells. Slices without a pixel in M are 0.
+its slice: raw and signed, interpolated from the layer's cells. Slices without a pixel in M are 0, and so are those
+without a value that is a number, which the network does not see.
 """
 
 import gzip
@@ -18,7 +19,8 @@ from core.errors import InputError
 from core.imaging.cams import METHODS, explain
 from core.imaging.layers import default_layer
 from core.imaging.matching import slice_axis
-from core.imaging.provenance import shared_entries
+from core.imaging.provenance import empty_remark, shared_entries
+from core.imaging.readers.display import NoNumbersError
 from core.imaging.readers.image import Axis, Choices
 from core.imaging.readers.limits import sniff
 from core.imaging.readers.nifti import Volume, open_volume
@@ -53,6 +55,7 @@ class VolumeMaps:
         mask: class index uint8 on the file's voxels (i, j, k).
         maps: method -> float32 (i, j, k), raw and signed.
         slices: slice -> its score, for those that have a pixel in M.
+        blank: slices without a value that is a number.
     """
 
     sha256: str
@@ -64,6 +67,12 @@ class VolumeMaps:
     mask: np.ndarray
     maps: dict[str, np.ndarray]
     slices: dict[int, SliceScore]
+    blank: tuple[int, ...] = ()
+
+    @property
+    def empty(self) -> EmptyRegionError | None:
+        """What is wrong where no slice has a pixel in M: there is a mask and nothing else."""
+        return None if self.slices else EmptyRegionError(self.region, self.class_index, "in any slice")
 
     @property
     def score(self) -> float:
@@ -86,7 +95,7 @@ def explain_volume(
     number: int = 0,
     progress: Progress = silent,
 ) -> VolumeMaps:
-    """Explain every slice of a volume that has a pixel in the region.
+    """Explain every slice of a volume that has a pixel in the region; see :attr:`VolumeMaps.empty` where none has.
 
     Args:
         segmenter: the segmenter.
@@ -99,7 +108,7 @@ def explain_volume(
         progress: called before each slice.
 
     Raises:
-        InputError: no NIfTI file, a region with a place, an unknown class or layer, or no slice has a pixel in M.
+        InputError: no NIfTI file or one without a number, a region with a place, an unknown class or layer.
     """
     region = region or Region()
     if sniff(data) not in ("NIfTI", "gzip"):
@@ -116,9 +125,14 @@ def explain_volume(
     mask = np.zeros(shape, np.uint8)
     maps = {method: np.zeros(shape, np.float32) for method in METHODS}
     slices: dict[int, SliceScore] = {}
+    blank: list[int] = []
     for index in range(volume.slices[axis]):
         progress(index, volume.slices[axis], "")
-        image = volume.image(sha256, Choices(axis=axis, slice=index))
+        try:
+            image = volume.image(sha256, Choices(axis=axis, slice=index))
+        except NoNumbersError:
+            blank.append(index)
+            continue
         try:
             result = explain(segmenter, image, region, class_index, [layer])
         except EmptyRegionError:
@@ -130,8 +144,8 @@ def explain_volume(
             raw = torch.from_numpy(np.ascontiguousarray(getattr(result.maps[layer], method)))
             volume.place(values, axis, index, result.geometry.layer_to_image(raw).numpy())
     progress(volume.slices[axis], volume.slices[axis], "")
-    if not slices:
-        raise EmptyRegionError(region, class_index, "in any slice")
+    if len(blank) == volume.slices[axis]:
+        raise NoNumbersError
     return VolumeMaps(
         sha256,
         volume,
@@ -142,14 +156,15 @@ def explain_volume(
         volume.in_file_order(mask),
         {method: volume.in_file_order(values) for method, values in maps.items()},
         slices,
+        tuple(blank),
     )
 
 
 def volume_files(segmenter: Segmenter, found: VolumeMaps, extra: dict[str, Any] | None = None) -> dict[str, bytes]:
-    """The files of an explained volume: ``mask.nii.gz``, a map a method, and the manifest as the last."""
-    files = {"mask.nii.gz": _nifti(found.mask, found.volume.affine)}
-    for method, values in found.maps.items():
-        files[f"{method}.nii.gz"] = _nifti(values, found.volume.affine)
+    """The files of an explained volume: ``mask.nii.gz``, a map a method if any slice has one, last the manifest."""
+    files = {"mask.nii.gz": _nifti(found.mask, found.volume)}
+    for method, values in found.maps.items() if found.slices else ():
+        files[f"{method}.nii.gz"] = _nifti(values, found.volume)
     described = describe(segmenter, found) | {"files": [*files, "manifest.json"]} | (extra or {})
     files["manifest.json"] = (json.dumps(described, indent=2) + "\n").encode()
     return files
@@ -157,27 +172,37 @@ def volume_files(segmenter: Segmenter, found: VolumeMaps, extra: dict[str, Any] 
 
 def describe(segmenter: Segmenter, found: VolumeMaps) -> dict[str, Any]:
     """An explained volume as its manifest states it; sums and means are over the pixels of all slices."""
-    probability = sum(one.mean_probability * one.n_pixels for one in found.slices.values()) / found.n_pixels
-    entries = shared_entries(segmenter, found.region, found.class_index, found.score, found.n_pixels, probability)
-    return entries | {
-        "image": {
-            "sha256": found.sha256,
-            "format": "NIfTI",
-            "size": list(found.mask.shape),
-            "chosen": {"axis": found.axis, "volume": found.volume.number},
-            "notes": list(found.volume.notes),
-        },
-        "class_areas_pixels": dict(
-            zip(segmenter.classes, np.bincount(found.mask.ravel(), minlength=len(segmenter.classes)).tolist())
-        ),
-        "display": {"layer": found.layer, "note": "maps are raw and signed, interpolated to the voxels"},
-        "slices": {str(index): vars(one) for index, one in found.slices.items()},
-    }
+    score, probability, remark = None, None, {}
+    if found.empty is None:
+        score = found.score
+        probability = sum(one.mean_probability * one.n_pixels for one in found.slices.values()) / found.n_pixels
+    else:
+        remark = {"remark": empty_remark(found.empty)}
+    blank = [f"Slices without a value that is a number, left empty: {', '.join(map(str, found.blank))}."]
+    entries = shared_entries(segmenter, found.region, found.class_index, score, found.n_pixels, probability)
+    return (
+        entries
+        | remark
+        | {
+            "image": {
+                "sha256": found.sha256,
+                "format": "NIfTI",
+                "size": list(found.mask.shape),
+                "chosen": {"axis": found.axis, "volume": found.volume.number},
+                "notes": [*found.volume.notes, *(blank if found.blank else ())],
+            },
+            "class_areas_pixels": dict(
+                zip(segmenter.classes, np.bincount(found.mask.ravel(), minlength=len(segmenter.classes)).tolist())
+            ),
+            "display": {"layer": found.layer, "note": "maps are raw and signed, interpolated to the voxels"},
+            "slices": {str(index): vars(one) for index, one in found.slices.items()},
+        }
+    )
 
 
-def _nifti(values: np.ndarray, affine: np.ndarray) -> bytes:
-    """A packed NIfTI file; the same values give the same bytes."""
-    image = nibabel.Nifti1Image(values, affine)
-    image.header.set_xyzt_units("mm")
+def _nifti(values: np.ndarray, volume: Volume) -> bytes:
+    """A packed NIfTI file on a volume's voxels; the same values give the same bytes."""
+    image = nibabel.Nifti1Image(values, volume.affine)
+    image.header["xyzt_units"] = volume.units
     image.header["descrip"] = EXPORT_NOTICE[:79]
     return gzip.compress(image.to_bytes(), mtime=0)

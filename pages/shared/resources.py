@@ -145,9 +145,18 @@ def _heads(folder: str, changed: int) -> "dict[str, Head]":
     return load_heads(Path(folder))
 
 
-@st.cache_resource(show_spinner="Loading the segmenter …", max_entries=6)
 def segmenter(folder: str) -> "Shared[Segmenter]":
-    """Return the segmenter in ``folder`` (one of ``core.imaging.segmenters.list_segmenters()``)."""
+    """Return the segmenter in ``folder`` (one of ``core.imaging.segmenters.list_segmenters()``).
+
+    It is loaded again once its config, card or weights have changed.
+    """
+    from core.imaging.segmenters import files_changed
+
+    return _segmenter(folder, files_changed(Path(folder)))
+
+
+@st.cache_resource(show_spinner="Loading the segmenter …", max_entries=6)
+def _segmenter(folder: str, changed: tuple[int, ...]) -> "Shared[Segmenter]":
     from core.imaging.segmenters import load_segmenter
 
     return Shared(load_segmenter(Path(folder)))

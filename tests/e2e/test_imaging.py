@@ -172,5 +172,5 @@ def test_panels_and_evidence_are_drawn_and_go_into_the_zip(app: App, page: Page)
         page.get_by_role("button", name="Download all").click()
     archive = zipfile.ZipFile(io.BytesIO(download.value.path().read_bytes()))
     manifest = json.loads(archive.read("manifest.json"))
-    assert set(manifest["evidence"]) == {"deletion", "randomisation", "stability"}
+    assert set(manifest["evidence"]) == {"deletion_insertion", "randomisation", "stability"}
     assert len(np.load(io.BytesIO(archive.read("maps.npz")))) >= 20

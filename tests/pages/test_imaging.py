@@ -291,10 +291,23 @@ def test_an_image_and_its_region_stay_while_another_page_is_read(open_imaging):
     assert "No image yet" in sound(app)  # taken away by hand, it does not come back
 
 
+def test_a_card_that_is_mended_is_read_at_once(open_imaging, tmp_path):
+    card = "classes: [background, left, right]\npreprocessing: {{channels: 3, resize: stretch, size: 64, mean: {}}}\n"
+    mine = save_folder(tmp_path / "own" / "mine", small_unet(), card=card.format(0.5))
+    app = open_imaging(folder=tmp_path / "own")
+    before = sound(app)
+    assert sound(app.run()) == before
+    (mine / "card.yaml").write_text(card.format(0.3))
+    after = sound(app.run())
+    assert after != before, "the image is fed in another way: other maps"
+    (mine / "card.yaml").write_text(card.format(0.3).replace("left", "west"))
+    assert "west" in sound(app.run())
+
+
 def test_evidence_is_made_on_demand_and_goes_into_the_zip(open_imaging):
     app = open_imaging({"view": "Evidence"})
     app.select_slider(key="im-steps").set_value(5).run()
-    for what in ("deletion", "randomisation", "stability"):
+    for what in ("deletion_insertion", "randomisation", "stability"):
         app.button(key=f"im-do-{what}").click().run()
         sound(app)
     assert len(app.get("plotly_chart")) == 2  # curves in one figure, the cascade in another

@@ -11,11 +11,18 @@ _BLOCK = 4_000_000
 Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 
 
+class NoNumbersError(InputError):
+    """A picture has no value that is a number."""
+
+    def __init__(self) -> None:
+        super().__init__("the picture has no value that is a number", "choose another slice or mend the file")
+
+
 def clean(values: np.ndarray, notes: list[str]) -> np.ndarray:
     """float32, finite: values that are not numbers become the lowest one that is, infinite ones the ends; noted.
 
     Raises:
-        InputError: no value is a number.
+        NoNumbersError: no value is a number.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         pixels = np.ascontiguousarray(values, dtype=np.float32)
@@ -23,7 +30,7 @@ def clean(values: np.ndarray, notes: list[str]) -> np.ndarray:
     if finite.all():
         return pixels
     if not finite.any():
-        raise InputError("the picture has no value that is a number", "choose another slice or mend the file")
+        raise NoNumbersError
     low, high = float(pixels[finite].min()), float(pixels[finite].max())
     notes.append(f"{int((~finite).sum())} pixels were not numbers; they were set to the lowest or highest value.")
     return np.nan_to_num(pixels, nan=low, posinf=high, neginf=low)

@@ -32,6 +32,7 @@ class Volume:
         notes: remarks for the reader.
         affine: of the file's own order of voxels (4, 4).
         orientation: how the file's axes were turned, as nibabel states it.
+        units: the header's code of the units in which the affine is (xyzt_units).
     """
 
     values: np.ndarray
@@ -42,6 +43,7 @@ class Volume:
     notes: tuple[str, ...]
     affine: np.ndarray
     orientation: np.ndarray
+    units: int
 
     @property
     def slices(self) -> dict[Axis, int]:
@@ -120,6 +122,7 @@ def open_volume(data: bytes, number: int = 0) -> Volume:
             notes=tuple(notes),
             affine=affine if np.isfinite(affine).all() else np.eye(4),
             orientation=orientation,
+            units=int(layout.header["xyzt_units"]) & 0xFF,
         )
     except InputError:
         raise

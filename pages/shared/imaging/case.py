@@ -98,7 +98,7 @@ def segmented(source: Source, segmenter: Segmenter) -> Segmentation:
         kept.put(("maps", *_key(source, segmenter, class_index, region)), result)
         return result.segmentation
 
-    key = ("segmentation", source.key, segmenter.name, segmenter.weights_sha256)
+    key = ("segmentation", source.key, *_model_key(segmenter))
     found = results.computed(key, "Segmenting the image", work, source.drawn)
     audit.record("segment", image_sha256=source.image.sha256, model=segmenter.name, page="imaging")
     return found
@@ -111,6 +111,11 @@ def _class_so_far(segmenter: Segmenter) -> int:
     return chosen if isinstance(chosen, int) and 0 <= chosen <= last else min(1, last)
 
 
+def _model_key(segmenter: Segmenter) -> tuple:
+    """All of a segmenter that its results depend on: its card may be mended while the app runs."""
+    return (segmenter.name, segmenter.weights_sha256, segmenter.preprocessing, segmenter.classes)
+
+
 def _key(source: Source, segmenter: Segmenter, class_index: int, region: Region) -> tuple:
     truth = source.truth_key() if region.kind.startswith("false_") else ""
-    return (source.key, segmenter.name, segmenter.weights_sha256, class_index, str(region), truth)
+    return (source.key, *_model_key(segmenter), class_index, str(region), truth)

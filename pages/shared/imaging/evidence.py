@@ -33,7 +33,7 @@ def show(case: Case) -> None:
 def measured(case: Case, name: str) -> dict[str, dict]:
     """What has been measured of a layer so far, for the manifest."""
     found = {}
-    for what in ("deletion", "randomisation", "stability"):
+    for what in ("deletion_insertion", "randomisation", "stability"):
         value = results.kept(case.source.drawn).get((what, *case.key, name, *st.session_state.get(f"_im_{what}", ())))
         if value is not None:
             found[what] = value.describe()
@@ -74,7 +74,7 @@ def _deletion(case: Case, name: str) -> Faithfulness | None:
         steps = st.select_slider("Steps", [5, 10, 20, 40], 20, key="im-steps", width=170, persist_state="session")
         found = _on_demand(
             case,
-            "deletion",
+            "deletion_insertion",
             "Measure deletion and insertion",
             (baseline, steps),
             name,

@@ -7,6 +7,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from core.cli import main
@@ -172,3 +173,33 @@ def test_another_card_is_another_request(tmp_path, images, capsys):
         line = ["explain", "--batch", str(images), "--model", str(model), "--region", "image", "--out", str(out)]
         assert main(line) == 0
         assert json.loads(capsys.readouterr().out)["explained"] == fresh
+
+
+def test_images_in_which_nothing_is_found_have_a_row_with_their_dice(tmp_path, images, capsys):
+    model = small_unet()
+    with torch.no_grad():
+        model.segmentation_head[0].bias[1] -= 1e4  # the network never says class b
+    card = "classes: [a, b, c]\npreprocessing: {channels: 3, resize: native}\n"
+    folder, truths, out = save_folder(tmp_path / "never", model, card=card), tmp_path / "truths", tmp_path / "out"
+    truths.mkdir()
+    for seed in range(2):
+        (truths / f"{seed}.png").write_bytes(encoded(np.full((50, 70), seed, np.uint8)))
+    line = ["explain", "--batch", str(images), "--model", str(folder), "--out", str(out)]
+    line += ["--ground-truth", str(truths)]
+    assert main(line) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["explained"], summary["failed"]) == (3, [])
+    found = table(out)
+    assert (found["n_pixels"] == 0).all() and "error" not in found and "score" not in found.dropna(axis=1)
+    assert found["remark"].str.startswith("There is nothing to explain: no pixel is in the region mask of cl").all()
+    assert found.loc["1.png", "dice.b"] == 0 and np.isnan(found.loc["0.png", "dice.b"])
+    mask = np.asarray(Image.open(out / "1.png" / "mask.png"))
+    assert [found.loc["1.png", f"area_pixels.{name}"] for name in "abc"] == [(mask == i).sum() for i in range(3)]
+    assert main(line) == 0
+    assert json.loads(capsys.readouterr().out)["already_done"] == 3
+    assert main(["explain", str(images / "0.png"), "--model", str(folder), "--out", str(tmp_path / "one")]) == 2
+    assert "no pixel is in the region" in capsys.readouterr().err
+    assert main([*line, "--region", "image"]) == 0  # with maps now
+    assert {path.name for path in (out / "1.png").iterdir()} > {"maps.npz", "overlay_seg_grad.png"}
+    assert main([*line, "--class", "1"]) == 0  # and without again
+    assert {path.name for path in (out / "1.png").iterdir()} == {"mask.png", "manifest.json"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.cli import main
+from core.cli import build_parser, main
 from core.errors import InputError
 from core.imaging import export
 from core.imaging.cams import explain
@@ -98,6 +98,38 @@ def test_an_interrupted_write_leaves_nothing_that_looks_finished(tmp_path, monke
     assert not (tmp_path / "new" / "out").exists()
 
 
+def test_what_an_earlier_run_made_alone_goes(tmp_path):
+    out = tmp_path / "out"
+    first = {"figure.png": b"1", "mask.png": b"1"}
+    others = ["../kept", "..", 3, "notes.txt"]
+    (tmp_path / "kept").write_bytes(b"")
+    write_folder(first | {"manifest.json": json.dumps({"files": [*first, "manifest.json", *others]}).encode()}, out)
+    (out / "mine.txt").write_bytes(b"")
+    write_folder({"mask.png": b"2", "manifest.json": b"[]"}, out)
+    assert {path.name for path in out.iterdir()} == {"mask.png", "manifest.json", "mine.txt"}
+    assert (tmp_path / "kept").exists()
+    write_folder({"mask.png": b"3", "manifest.json": b"{"}, out)
+    write_folder({"manifest.json": b"{}"}, out)
+    assert {path.name for path in out.iterdir()} == {"mask.png", "manifest.json", "mine.txt"}, "no list, nothing goes"
+
+
+def test_a_second_run_leaves_no_figure_of_the_first(tmp_path, folder):
+    source, out = tmp_path / "scan.png", tmp_path / "out"
+    source.write_bytes(png())
+    line = ["explain", str(source), "--model", str(folder), "--region", "image", "--out", str(out)]
+    assert main([*line, "--figure", "png"]) == 0 and (out / "figure.png").exists()
+    assert main(line) == 0
+    assert {path.name for path in out.iterdir()} == FILES
+
+
+def test_windows_that_begin_with_a_minus_are_no_options():
+    line = ["explain", "scan.png", "--model", "m", "--out", "o", "--window"]
+    for window in ("-600,1500", "-.5,2", "-1024,4096"):
+        assert build_parser().parse_args([*line, window]).window == window
+    with pytest.raises(SystemExit):
+        build_parser().parse_args([*line, "--signed"])
+
+
 def test_command_writes_what_the_design_says(tmp_path, folder, capsys):
     source = tmp_path / "scan.png"
     source.write_bytes(png())
@@ -119,7 +151,7 @@ def test_command_takes_a_window_for_the_eye_and_a_zoom_for_the_figure(tmp_path, 
     source.write_bytes(png())
     line = ["explain", str(source), "--model", str(folder), "--region", "box:30,20,40,26", "--figure", "svg,png"]
     made = {}
-    for name, more in {"plain": [], "seen": ["--window=-5,80", "--zoom", "3"]}.items():
+    for name, more in {"plain": [], "seen": ["--window", "-5,80", "--zoom", "3"]}.items():
         assert main([*line, "--out", str(tmp_path / name), *more]) == 0
         made[name] = tmp_path / name
     plain, seen = (json.loads((made[name] / "manifest.json").read_text()) for name in made)

@@ -1,5 +1,6 @@
 import copy
 import json
+import os
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from core.imaging import segmenters
 from core.imaging.cams import explain
 from core.imaging.cards import class_colours
 from core.imaging.regions import Region
-from core.imaging.segmenters import list_segmenters, load_segmenter, segment, wrap_model
+from core.imaging.segmenters import files_changed, list_segmenters, load_segmenter, segment, wrap_model
 from core.settings import Settings
 from tests.core.imaging.nets import NATIVE, picture, save_folder, small_segmenter, small_unet
 
@@ -142,6 +143,15 @@ def test_ones_own_models_are_listed_beside_the_shipped(tmp_path, monkeypatch):
     monkeypatch.setattr(segmenters, "get_settings", lambda: Settings(models=tmp_path / "own", device="cpu"))
     assert list(list_segmenters()) == ["mine"]
     assert load_segmenter("mine").name == "mine"
+
+
+@pytest.mark.parametrize("name", ["config.json", "card.yaml", "model.safetensors"])
+def test_a_changed_file_of_a_folder_is_seen(tmp_path, name):
+    folder = save_folder(tmp_path / "mine", small_unet())
+    before = files_changed(folder)
+    assert files_changed(folder) == before
+    os.utime(folder / name, ns=(1, 1))
+    assert files_changed(folder) != before
 
 
 def test_class_names_in_several_forms(tmp_path):

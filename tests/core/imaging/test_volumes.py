@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from core.cli import main
@@ -24,6 +25,7 @@ from core.safety import NOTICE
 from tests.core.imaging.nets import save_folder, small_unet
 
 LAYER = "decoder.blocks.1"
+CARD = "classes: [a, b, c]\npreprocessing: {channels: 3, resize: native}\nview: coronal\n"
 
 
 def affine_of(order, signs):
@@ -42,8 +44,7 @@ def nifti(values, affine=None):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    card = "classes: [a, b, c]\npreprocessing: {channels: 3, resize: native}\nview: coronal\n"
-    return save_folder(tmp_path_factory.mktemp("models") / "mine", small_unet(), card=card)
+    return save_folder(tmp_path_factory.mktemp("models") / "mine", small_unet(), card=CARD)
 
 
 @pytest.fixture(scope="module")
@@ -149,15 +150,52 @@ def test_what_cannot_be_explained_is_one_sentence(segmenter, values, folder):
         explain_volume(segmenter, data, Region("image"), layer="nothing")
 
 
-def test_a_volume_without_the_region_says_so(segmenter, values, monkeypatch):
-    from core.imaging import volumes
+def test_a_volume_without_the_region_says_so(tmp_path, values, capsys):
+    model = small_unet()
+    with torch.no_grad():
+        model.segmentation_head[0].bias[1] -= 1e4  # the network never says class b
+    folder = save_folder(tmp_path / "never", model, card=CARD)
+    found = explain_volume(load_segmenter(str(folder)), nifti(values))
+    assert not found.slices and "class 1 in any slice" in str(found.empty)
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "one.nii").write_bytes(nifti(values))
+    line = ["explain", str(tmp_path / "scans" / "one.nii"), "--all-slices", "--model", str(folder)]
+    assert main([*line, "--out", str(tmp_path / "out")]) == 2
+    assert "no pixel is in the region mask of class 1 in any slice" in capsys.readouterr().err
+    batch = ["explain", "--batch", str(tmp_path / "scans"), *line[2:], "--out", str(tmp_path / "all")]
+    for explained in (1, 0):
+        assert main(batch) == 0
+        assert json.loads(capsys.readouterr().out)["explained"] == explained
+    row = pd.read_csv(tmp_path / "all" / "summary.csv", skiprows=1).iloc[0]
+    assert row["n_pixels"] == 0 and np.isnan(row["score"]) and "nothing to explain" in row["remark"]
+    assert row["area_pixels.a"] + row["area_pixels.c"] == values.size
+    assert {path.name for path in (tmp_path / "all" / "one.nii").iterdir()} == {"mask.nii.gz", "manifest.json"}
 
-    def nothing(segmenter, image, region, class_index, layers):
-        raise EmptyRegionError(region, class_index)
 
-    monkeypatch.setattr(volumes, "explain", nothing)
-    with pytest.raises(InputError, match="no pixel is in the region mask of class 1 in any slice"):
-        explain_volume(segmenter, nifti(values))
+def test_slices_without_a_number_are_empty_and_named(segmenter, values):
+    holed = values.copy()
+    holed[[0, 5]] = np.nan
+    found = explain_volume(segmenter, nifti(holed), Region("image"), 1, LAYER, "sagittal")
+    whole = explain_volume(segmenter, nifti(values), Region("image"), 1, LAYER, "sagittal")
+    assert found.blank == (0, 5) and list(found.slices) == [1, 2, 3, 4]
+    for method, maps in found.maps.items():
+        np.testing.assert_array_equal(maps[1:5], whole.maps[method][1:5])
+        assert not maps[[0, 5]].any() and not found.mask[[0, 5]].any()
+    notes = json.loads(volume_files(segmenter, found)["manifest.json"])["image"]["notes"]
+    assert "Slices without a value that is a number, left empty: 0, 5." in notes
+    with pytest.raises(InputError, match="no value that is a number"):
+        explain_volume(segmenter, nifti(np.full_like(values, np.nan)))
+
+
+@pytest.mark.parametrize("unit", ["mm", "micron", "meter", "unknown"])
+def test_files_are_in_the_volume_s_unit(segmenter, values, unit):
+    image = nibabel.Nifti1Image(values, np.eye(4))
+    image.header.set_xyzt_units(unit, "sec")
+    found = explain_volume(segmenter, image.to_bytes(), Region("image"), 1, LAYER)
+    for name, data in volume_files(segmenter, found).items():
+        if name.endswith(".gz"):
+            read = nibabel.Nifti1Image.from_bytes(gzip.decompress(data))
+            assert read.header.get_xyzt_units() == (unit, "sec")
 
 
 def test_command_explains_a_volume_and_a_folder_of_them(tmp_path, folder, values, capsys):
