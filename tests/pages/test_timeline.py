@@ -14,4 +14,4 @@ def test_a_mark_of_the_day_holds_no_event_after_the_as_of_time():
     rows = pl.DataFrame({"row": range(5), "time": times, "domain": "labs", "code": [f"LOINC/{i}" for i in range(5)]})
     marks = daily(rows, AT)
     assert [sorted(found) for found in marks["rows"].to_list()] == [[0], [1, 2], [3], [4]]
-    assert (marks["time"] > AT).to_list() == [False, False, True, True]
+    assert (marks["time"] > AT).to_list() == [False, False, True, True] == marks["later"].to_list()

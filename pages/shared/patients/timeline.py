@@ -88,7 +88,8 @@ def show(patient: "Patient") -> None:
 def daily(rows: pl.DataFrame, at: datetime) -> pl.DataFrame:
     """Gather events by domain and day, because many happen on one; those of the day of ``at`` in two: until it, after.
 
-    Returns ``mark`` (number), ``domain``, ``day``, ``time`` (the earliest), ``n``, ``rows`` and ``codes``.
+    Returns ``mark`` (number), ``domain``, ``day``, ``later`` (than ``at``), ``time`` (the earliest), ``n``, ``rows``,
+    ``codes``.
     """
     return (
         rows.with_columns(day=pl.col("time").dt.truncate("1d"), later=pl.col("time") > at)
@@ -119,10 +120,8 @@ def draw(
         _add_stays(chart, stays, at, clock)
     for domain in tracks:
         of_domain = marks.filter(pl.col("domain") == domain)
-        for part, later in (
-            (of_domain.filter(pl.col("time") <= at), False),
-            (of_domain.filter(pl.col("time") > at), True),
-        ):
+        for later in (False, True):
+            part = of_domain.filter(pl.col("later") == later)
             if part.height:
                 _add_marks(chart, part, domain, later, clock, vocabulary)
     chart.update_yaxes(
@@ -177,7 +176,7 @@ def _add_marks(
     sizes = (7 + 2.4 * (marks["n"].cast(pl.Float64)).log(2)).clip(7, 20)
     chart.add_trace(
         go.Scatter(
-            x=[clock.axis(day) for day in marks["day"]],
+            x=[clock.axis(time) for time in marks["time" if later else "day"]],  # else some lie before the as-of line
             y=[DOMAINS[domain]] * marks.height,
             mode="markers",
             marker={
