@@ -1,5 +1,6 @@
 """The three jobs in a real browser: patient, Markdown, risk, upload, two overlays; a screenshot of each page."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,22 @@ def test_read_score_see(app: App, page: Page, screenshots: Path):
     page.wait_for_function("() => document.querySelectorAll('.stMain img, .stMain .stPlotlyChart').length >= 2")
     assert images.count() >= 2
     save(page, screenshots, "imaging")
+
+
+def test_on_a_narrow_page_the_groups_of_tasks_stand_above_each_other(app: App, page: Page):
+    case, boxes = read_cases(app.dataset)[0], {}
+    for width in (1280, 800):
+        page.set_viewport_size({"width": width, "height": 900})
+        go(page, f"{app.url}/risk?subject={case.subject_id}&at={case.prediction_time.isoformat()}")
+        figures = page.locator(".st-key-risk-groups .stPlotlyChart")
+        figures.nth(3).wait_for()
+        settle(page)
+        boxes[width] = [figures.nth(number).bounding_box() for number in range(4)]
+    wide, narrow = boxes[1280], boxes[800]
+    assert wide[3]["x"] > wide[0]["x"] + wide[0]["width"]
+    assert {round(box["x"]) for box in narrow} == {round(narrow[0]["x"])}
+    assert all(upper["y"] + upper["height"] < lower["y"] for upper, lower in pairwise(narrow))
+    assert min(box["width"] for box in narrow) > 300  # names and numbers have room on one line
 
 
 def test_tour_goes_through_the_pages(app: App, page: Page):

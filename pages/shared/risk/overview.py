@@ -47,7 +47,8 @@ def show(patient: Patient, scored: Scored, chosen: str | None) -> str | None:
     notes = cohort_notes(scored.scores, patient.dataset)
     if notes:
         st.caption(plain(" ".join(notes)))
-    left, right = st.columns(2, gap="medium")
+    with st.container(key="risk-groups"):  # one above the other on a narrow page (style.css)
+        left, right = st.columns(2, gap="medium")
     columns = {"operational_outcomes": left, "lab_values": left, "new_diagnoses": left, "chexpert": right}
     picked, end = None, groups.end_of_scale(scored.scores)
     for group, title in GROUPS.items():

@@ -50,7 +50,8 @@ def show(case: Case) -> None:
     table = pd.DataFrame(
         {
             "Patient": [
-                selection.alias(n.subject_id) if at_hand else "of the cohort" for n, at_hand in zip(found, here)
+                selection.alias(n.subject_id) if at_hand else "patient of the cohort"
+                for n, at_hand in zip(found, here)
             ],
             "Similarity": [n.similarity for n in found],
             "Outcome": ["had it" if n.outcome else "did not" for n in found],
