@@ -29,3 +29,8 @@ def find_column(name: str, have: Container[str]) -> str | None:
 def omop_table(column: pl.Expr) -> pl.Expr:
     """Source tables under their OMOP names, in lower case; other names stay."""
     return column.cast(pl.String).str.to_lowercase().replace(_TABLES)
+
+
+def is_omop_table(name: str) -> bool:
+    """Whether :func:`omop_table` leaves a name as it is."""
+    return name.islower() and name not in _TABLES

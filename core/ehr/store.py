@@ -15,7 +15,7 @@ import meds
 import polars as pl
 import pyarrow as pa
 
-from core.ehr.column_names import find_column, omop_table
+from core.ehr.column_names import find_column, is_omop_table, omop_table
 from core.ehr.external_vocabulary import with_athena
 from core.ehr.index import (
     DAMAGE,
@@ -118,7 +118,7 @@ class Dataset:
             schema = _schema(path, mtime_ns)
             alike.setdefault(repr(schema.remove_metadata()), (schema, []))[1].append(path)
         scans = [pl.scan_parquet(paths, glob=False).select(_columns(s, EVENT_SCHEMA)) for s, paths in alike.values()]
-        return pl.concat(scans).filter(_IS_EVENT)
+        return pl.concat(scans).filter(_IS_EVENT).with_columns(omop_table(pl.col("table")))
 
     def tasks(self) -> list[str]:
         """Tasks with a label file, in alphabetical order."""
@@ -231,8 +231,6 @@ def _columns(schema: pa.Schema, types: Mapping[str, pl.DataType]) -> list[pl.Exp
         source = find_column(name, schema.names)
         if source is None:
             columns.append(pl.lit(None, dtype).alias(name))
-        elif name == "table":
-            columns.append(omop_table(pl.col(source)).alias(name))
         elif name == "visit_id" and not pa.types.is_primitive(schema.field(source).type):
             columns.append(_visit_number(pl.col(source).cast(pl.String)).alias(name))
         elif pa.types.is_timestamp(schema.field(source).type):
@@ -249,7 +247,7 @@ def _visit_number(visit: pl.Expr) -> pl.Expr:
 
 
 def _tidy(frame: pl.DataFrame, n_events: int) -> pl.DataFrame:
-    """Leave out rows that are no events, bad numbers and ends; rebuild visits where there are none; number the rows.
+    """Leave out rows that are no events, bad numbers and ends; name tables and visits as ours; number the rows.
 
     Each step is skipped where there is nothing to do, which is the rule: this is on the way of every page view.
     """
@@ -263,6 +261,8 @@ def _tidy(frame: pl.DataFrame, n_events: int) -> pl.DataFrame:
     ends = frame["end"].to_physical()  # as integers: a damaged or foreign time may be beyond Python's datetime
     if ends.null_count() < len(ends) and ((ends < _SPAN_US[0]) | (ends > _SPAN_US[1])).any():
         frame = frame.with_columns(pl.when(pl.col("end").is_between(*_SPAN)).then("end").alias("end"))
+    if not all(map(is_omop_table, frame["table"].unique().drop_nulls())):
+        frame = frame.with_columns(omop_table(pl.col("table")))
     frame = rebuild_visits(frame)
     return frame.insert_column(0, pl.int_range(frame.height, dtype=pl.Int64, eager=True).alias("row"))
 
