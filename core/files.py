@@ -1,8 +1,11 @@
 """Files: whole or not there; tables under the safety notice, without a cell that a spreadsheet would run."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from core.safety import EXPORT_NOTICE
 
@@ -32,12 +35,32 @@ def inert_cell(cell: object) -> object:
     return cell
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, then rename, so that no half-written file stays."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` to write to; it takes the name ``path`` when the block ends well.
+
+    The folder is made. After an error what was there before stays, and nothing else; the same after a power cut, as
+    the data are on the disk before the name is. Each block has a name of its own, so that any number of threads and
+    processes may write one file: the last to end wins. What a killed process leaves is called ``.<letters>.part``.
+
+    Args:
+        path: the file to write.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{uuid4().hex}.part")
     try:
-        temporary.write_bytes(data)
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all (see :func:`replacing`)."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)

@@ -5,7 +5,6 @@ to read; what was found in it is kept under ``CHARTLIGHT_HOME/vocabulary`` until
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import polars as pl
 
 from core.ehr.concepts import concept_files, describe_codes, sibling_table
 from core.ehr.vocabulary import Vocabulary
+from core.files import replacing
 from core.settings import get_settings
 
 
@@ -51,9 +51,7 @@ def with_athena(
 
 def _keep(found: pl.DataFrame, path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.partial")
-        found.write_parquet(part)
-        os.replace(part, path)
+        with replacing(path) as part:
+            found.write_parquet(part)
     except OSError:  # a convenience: without a writable home it is read again next time
         return

@@ -6,7 +6,6 @@ changed dataset gets a new index.
 """
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 from core.ehr.meds_layout import BIRTH_CODES, DEATH_CODES
 from core.ehr.sex import sex_expression
 from core.errors import InputError
+from core.files import replacing
 from core.progress import Progress, silent
 from core.settings import get_settings
 
@@ -224,10 +224,8 @@ def _hash(text: str) -> str:
 
 def _save(table: pl.DataFrame, path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.partial")
-        table.write_ipc(part)
-        os.replace(part, path)
+        with replacing(path) as part:
+            table.write_ipc(part)
         for old in path.parent.glob(f"{path.name.split('-')[0]}-*.arrow"):  # of the dataset as it was before
             if old != path:
                 old.unlink(missing_ok=True)

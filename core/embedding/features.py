@@ -5,7 +5,6 @@ the run is, which lets the same command go on where it stopped and refuses to mi
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import InputError, MissingError
+from core.files import replacing, write_atomic
 from core.hashing import file_sha256
 
 FORMAT = 1
@@ -81,7 +81,7 @@ def part_schema(dimension: int) -> pa.Schema:
 
 
 def write_part(path: Path, rows: pl.DataFrame, vectors: np.ndarray) -> None:
-    """Write a part under a temporary name, then rename it: a part that is there is whole.
+    """Write a part at once or not at all: a part that is there is whole.
 
     Args:
         path: the file.
@@ -98,12 +98,8 @@ def write_part(path: Path, rows: pl.DataFrame, vectors: np.ndarray) -> None:
         pa.array(rows["task"].to_list(), pa.string()),
         pa.FixedSizeListArray.from_arrays(flat, dimension),
     ]
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as partial:
         pq.write_table(pa.Table.from_arrays(columns, schema=part_schema(dimension)), partial, compression="zstd")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def part_is_whole(path: Path, rows: pl.DataFrame, dimension: int) -> bool:
@@ -155,6 +151,4 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file at once or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_atomic(path, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())

@@ -15,6 +15,7 @@ from core.embedding.batches import pad
 from core.embedding.registry import EncoderSpec
 from core.embedding.weights import Weights
 from core.errors import ChartlightError
+from core.files import replacing
 from core.settings import get_settings
 
 EXPORT = 1  # raise it when the exported graph changes
@@ -72,13 +73,8 @@ def exported(spec: EncoderSpec, weights: Weights) -> Path:
     """The exported graph of these weights, made now if it is not there. Raises InputError when they do not load."""
     path = get_settings().home / "onnx" / f"{weights.sha256[:32]}-{weights.config_sha256[:8]}-v{EXPORT}.onnx"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.stem}.{os.getpid()}.part")
-        try:
+        with replacing(path) as partial:
             _export(spec, weights.folder, partial)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
     return path
 
 

@@ -6,18 +6,17 @@ is whole, and an interrupted run leaves nothing that looks finished.
 
 import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from core.errors import InputError
+from core.files import write_atomic
 from core.imaging.cams import CamResult
 from core.imaging.display import DisplayOptions, display_pair
 from core.imaging.figures import draw_figure, image_region
@@ -115,11 +114,8 @@ def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
         (folder / "manifest.json").unlink(missing_ok=True)  # what is there is no longer whole from here on
         for name, data in files.items():
-            temporary = folder / f".{uuid4().hex}.part"
-            made.append(temporary)
-            temporary.write_bytes(data)
-            os.replace(temporary, folder / name)
-            made[-1] = folder / name
+            write_atomic(folder / name, data)
+            made.append(folder / name)
     except BaseException as error:
         for path in made:
             path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from core.errors import ChartlightError, InputError
-from core.files import write_atomic
+from core.files import replacing, write_atomic
 from core.progress import Progress, silent
 from core.risk.cohort import Problem, TaskLabels, load_task_labels, unique_times
 from core.risk.counts import CountOptions, count_features
@@ -326,13 +326,8 @@ def _write(
 
 
 def _write_table(table: pl.DataFrame, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    with replacing(path) as temporary:
         table.write_csv(temporary) if path.suffix == ".csv" else table.write_parquet(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_result(out: Path) -> BenchmarkResult:

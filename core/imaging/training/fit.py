@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from core.files import replacing
 from core.imaging.overlap import dice
 from core.imaging.phantoms import draw_phantom
 from core.imaging.training.augment import augment, build_pipeline
@@ -123,7 +124,8 @@ def fit(
                 state["round"] = number + 1
                 if recipe.operating_point and not one.everything:
                     state["offset"], state["offset_dice"] = best_offset(best, judged)
-            _save({**trainer.to_save(), "best": best, "state": state}, checkpoint)
+            with replacing(checkpoint) as partial:
+                torch.save({**trainer.to_save(), "best": best, "state": state}, partial)
             line = f"epoch {state['epoch']}/{total} loss {loss:.4f} validation Dice {score:.4f} "
             with (work / "log.txt").open("a") as log:
                 log.write(line + f"minutes {state['minutes']:.1f}\n")
@@ -236,9 +238,3 @@ def _update_average(average: dict[str, torch.Tensor], model: torch.nn.Module, st
             average[name].lerp_(value, 1 - decay)
         else:
             average[name].copy_(value)
-
-
-def _save(values: dict[str, object], path: Path) -> None:
-    partial = path.with_suffix(".new")
-    torch.save(values, partial)
-    partial.replace(path)

@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -8,7 +9,6 @@ from PIL import Image
 
 from core.cli import build_parser, main
 from core.errors import InputError
-from core.imaging import export
 from core.imaging.cams import explain
 from core.imaging.display import DisplayOptions
 from core.imaging.export import explanation_files, write_folder, zip_files
@@ -84,7 +84,7 @@ def test_figures(case, kind, magic):
 
 def test_an_interrupted_write_leaves_nothing_that_looks_finished(tmp_path, monkeypatch):
     replaced = []
-    real = export.os.replace
+    real = os.replace
 
     def fail_second(source, target):
         if replaced:
@@ -92,7 +92,7 @@ def test_an_interrupted_write_leaves_nothing_that_looks_finished(tmp_path, monke
         replaced.append(target)
         real(source, target)
 
-    monkeypatch.setattr(export.os, "replace", fail_second)
+    monkeypatch.setattr(os, "replace", fail_second)
     with pytest.raises(InputError, match="cannot be written"):
         write_folder({"a": b"1", "b": b"2", "manifest.json": b"{}"}, tmp_path / "new" / "out")
     assert not (tmp_path / "new" / "out").exists()

@@ -115,7 +115,7 @@ def test_a_finished_unit_is_not_computed_again_and_a_damaged_one_is(whole, datas
     unit.write_bytes(unit.read_bytes()[:100])
     repaired = run_benchmark(dataset, [embedded], out, tasks, options)
     assert repaired.computed == 1 and repaired.results.equals(first.results)
-    assert not list(out.rglob("*.tmp"))
+    assert not list(out.rglob(".*"))
     assert read_result(out).results.equals(first.results)
 
 

@@ -1,0 +1,97 @@
+"""Files written whole or not at all: every writer of core goes through :func:`core.files.replacing`."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from core.ehr import external_vocabulary, index
+from core.embedding.features import read_json, write_json, write_part
+from core.files import replacing, write_atomic
+from core.risk import runner
+
+CORE = Path(__file__).parents[2] / "core"
+
+
+def test_a_failure_in_the_middle_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), replacing(path) as temporary:
+        temporary.write_text("hal")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["table.csv"]
+
+
+def test_a_block_that_wrote_nothing_is_an_error_and_keeps_the_old_file(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError), replacing(path):
+        pass
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["table.csv"]
+
+
+def test_the_data_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+    done = []
+    sync, rename = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (done.append(("fsync", os.fstat(fd).st_size)), sync(fd))[1])
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append(("replace", Path(paths[1]).name)), rename(*paths)))
+    write_atomic(tmp_path / "new" / "file", b"four")
+    assert done == [("fsync", 4), ("replace", "file")]
+    assert (tmp_path / "new" / "file").read_bytes() == b"four"
+
+
+def test_two_threads_in_one_file_at_once_leave_one_whole_file(tmp_path):
+    path, together = tmp_path / "file", Barrier(2, timeout=10)
+
+    def write(letter: str) -> None:
+        with replacing(path) as temporary:
+            with temporary.open("w") as file:
+                file.write(letter * 1000)
+                together.wait()
+                file.write(letter * 1000)
+            together.wait()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, "ab"))
+    assert path.read_text() in ("a" * 2000, "b" * 2000) and os.listdir(tmp_path) == ["file"]
+
+
+ROWS = pl.DataFrame({"subject_id": [1, 2], "prediction_time": [datetime(2020, 1, 1)] * 2, "task": ["all"] * 2})
+WRITERS: dict[str, tuple[Callable[[Path, int], object], Callable[[Path], object]]] = {
+    "file.bin": (lambda path, n: write_atomic(path, bytes([n]) * 100_000), Path.read_bytes),
+    "manifest.json": (lambda path, n: write_json(path, {"n": [n] * 1000}), read_json),
+    "part.parquet": (
+        lambda path, n: write_part(path, ROWS, np.full((2, 4), n, np.float32)),
+        lambda path: pq.read_table(path).num_rows,
+    ),
+    "results.csv": (lambda path, n: runner._write_table(pl.DataFrame({"n": [n] * 1000}), path), pl.read_csv),
+    "table.parquet": (lambda path, n: runner._write_table(pl.DataFrame({"n": [n]}), path), pl.read_parquet),
+    "vocabulary.parquet": (lambda path, n: external_vocabulary._keep(pl.DataFrame({"n": [n]}), path), pl.read_parquet),
+    "name-state.arrow": (
+        lambda path, n: index._save(pl.DataFrame({"n": [n]}), path),
+        pl.read_ipc,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_many_threads_may_write_one_file(tmp_path, name):
+    write, read = WRITERS[name]
+    path = tmp_path / name
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: write(path, n), range(80)))
+    read(path)
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_no_other_module_replaces_files_by_itself():
+    """Folders are swapped in meds_layout by rename; files only here."""
+    by_hand = [path.relative_to(CORE).as_posix() for path in CORE.rglob("*.py") if "os.replace(" in path.read_text()]
+    assert by_hand == ["files.py"]
