@@ -434,6 +434,20 @@ def test_an_outline_is_a_fine_line_on_a_small_image():
     np.testing.assert_array_equal(outlined(picture, None, side=600), enlarged(picture, side=600))
 
 
+@pytest.mark.parametrize("size", [(512, 640), (1500, 1200), (40, 50)])
+def test_a_pixel_has_a_ring_around_it(size):
+    picture, region = np.full((*size, 3), 99, np.uint8), np.zeros(size, bool)
+    row, column = size[0] // 4, size[1] // 3
+    region[row, column] = True
+    drawn = outlined(picture, region)
+    scale = drawn.shape[0] / size[0]
+    rows, columns = np.nonzero((drawn == 255).all(axis=2))
+    assert 20 <= np.ptp(rows) <= 60 and 20 <= np.ptp(columns) <= 60, "a ring that can be seen"
+    assert abs(rows.mean() - (row + 0.5) * scale) < 2 and abs(columns.mean() - (column + 0.5) * scale) < 2
+    at = drawn[int((row + 0.5) * scale), int((column + 0.5) * scale)]
+    assert (at == 99).all(), "what the ring is around can be seen"
+
+
 def test_a_drawn_sample_says_how_well_it_is_segmented(open_imaging):
     app = open_imaging()
     assert "Dice of left" in sound(app)

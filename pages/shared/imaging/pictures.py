@@ -4,12 +4,14 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from core.imaging.overlay import draw_contour
+from core.imaging.overlay import HALO, LINE, draw_contour
 from core.imaging.views import View
 from pages.shared.errors import plain
 
 SIDE = 640
 """Longest side, in pixels, up to which a small image is enlarged."""
+_LEAST = 1 / 32
+"""Share of a picture's shorter side under which a region has a ring around it and not its outline."""
 
 
 def enlarged(picture: np.ndarray, spacing: tuple[float, float] | None = None, side: int = SIDE) -> np.ndarray:
@@ -32,14 +34,39 @@ def outlined(
 ) -> np.ndarray:
     """Return a picture at ``side`` pixels with the outline of a region (h, w) on it, a fine line at any size.
 
-    The picture is that of the view already; the outline is the whole image's.
+    A region that is too small to see, such as a pixel, gets a ring around it. The picture is that of the view already;
+    the outline is the whole image's.
     """
     large = enlarged(picture, spacing, side)
     if outline is None:
         return large
     part = outline if view is None else view.crop(outline)
+    if part.any() and part.sum() == outline.sum():
+        box = _box(part, large.shape[:2])
+        if max(end - start for start, end in box) < _LEAST * min(large.shape[:2]):
+            return _ring(large, box)
     region = Image.fromarray(part).resize(large.shape[1::-1], Image.Resampling.NEAREST)
     return draw_contour(large, np.asarray(region), closed=part.shape == outline.shape)
+
+
+def _box(region: np.ndarray, size: tuple[int, int]) -> list[tuple[float, float]]:
+    """Return where the rows and the columns of a region begin and end in a picture of ``size`` (h, w)."""
+    spans = [np.flatnonzero(region.any(axis=1 - axis))[[0, -1]] for axis in (0, 1)]
+    scales = [new / old for new, old in zip(size, region.shape, strict=True)]
+    return [(float(first * by), float((last + 1) * by)) for (first, last), by in zip(spans, scales, strict=True)]
+
+
+def _ring(picture: np.ndarray, box: list[tuple[float, float]]) -> np.ndarray:
+    """Draw a ring around the middle of a box: a light line with a dark edge, as an outline is."""
+    height, width = picture.shape[:2]
+    row, column = ((start + end) / 2 for start, end in box)
+    rows, columns = np.ogrid[:height, :width]
+    radius = 1.5 * _LEAST * min(height, width)
+    away = np.abs(np.hypot(rows + 0.5 - row, columns + 0.5 - column) - radius) / radius
+    drawn = picture.copy()
+    drawn[away < 0.17] = HALO
+    drawn[away < 0.08] = LINE
+    return drawn
 
 
 def show(
