@@ -3,8 +3,11 @@
 from datetime import datetime, timedelta
 
 import polars as pl
+import pytest
 
-from pages.shared.patients.timeline import daily
+from core.ehr.relative_time import Clock
+from core.ehr.vocabulary import Vocabulary
+from pages.shared.patients.timeline import daily, draw
 
 AT = datetime(2020, 5, 2, 13, 41)
 
@@ -15,3 +18,24 @@ def test_a_mark_of_the_day_holds_no_event_after_the_as_of_time():
     marks = daily(rows, AT)
     assert [sorted(found) for found in marks["rows"].to_list()] == [[0], [1, 2], [3], [4]]
     assert (marks["time"] > AT).to_list() == [False, False, True, True] == marks["later"].to_list()
+
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize(
+    "before, after, days, anchor",
+    [
+        (100, 0, None, "right"),  # the line stands at the end of all that there is
+        (100, 100, None, "center"),
+        (0, 100, None, "left"),
+        (100, 100, 30, "right"),  # a view of the past ends shortly after the line
+    ],
+)
+def test_no_edge_cuts_the_caption_of_the_line(before, after, days, anchor, relative):
+    times = [AT - timedelta(days=before), AT + timedelta(days=after)]
+    rows = pl.DataFrame(
+        {"row": range(2), "time": times, "end": [None, None], "domain": "labs", "code": ["LOINC/1", "LOINC/2"]},
+        schema_overrides={"end": pl.Datetime("us")},
+    )
+    clock = Clock(relative, datetime(1960, 1, 1))
+    chart = draw(daily(rows, AT), rows, ["labs"], AT, clock, Vocabulary({}, {}), days)
+    assert [note.xanchor for note in chart.layout.annotations] == [anchor]

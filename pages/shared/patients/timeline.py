@@ -131,16 +131,18 @@ def draw(
         range=[-0.6, len(tracks) - 0.4 + bool(labels)],
     )
     chart.update_xaxes(title_text=clock.axis_title)
+    times = [*marks["time"], *(label.time for label in labels), at]
+    begin, end = min(times), max(times)
     if days is not None:
-        chart.update_xaxes(
-            range=[clock.axis(at - timedelta(days=days)), clock.axis(at + timedelta(days=max(days * 0.04, 1)))]
-        )
+        begin, end = at - timedelta(days=days), at + timedelta(days=max(days * 0.04, 1))
+        chart.update_xaxes(range=[clock.axis(begin), clock.axis(end)])
     where = clock.axis(at)
     chart.add_shape(
         type="line", x0=where, x1=where, y0=0, y1=1, yref="paper", line={"color": charts.VERMILLION, "width": 2}
     )
     chart.add_annotation(
         x=where,
+        xanchor=_anchor(at, begin, end),
         y=1,
         yref="paper",
         yanchor="bottom",
@@ -151,6 +153,13 @@ def draw(
     chart.update_traces(unselected={"marker": {"opacity": 0.4}}, selector={"mode": "markers"})
     chart.update_layout(margin={"t": 44}, clickmode="event+select", hovermode="closest")
     return chart
+
+
+def _anchor(at: datetime, begin: datetime, end: datetime) -> str:
+    """Return by which of its ends a caption stands at ``at``, so that the edge of the plot does not cut it."""
+    if at - begin < (end - begin) / 4:
+        return "left"
+    return "right" if end - at < (end - begin) / 4 else "center"
 
 
 def _add_labels(chart: go.Figure, labels: Sequence[Timepoint], clock: Clock) -> None:
