@@ -5,6 +5,7 @@ from itertools import groupby
 import streamlit as st
 
 from core.doctor import GOOD, LACKING, WRONG, Check, check_all
+from core.settings import get_settings
 from pages.shared import layout
 from pages.shared.encoders import loaded
 from pages.shared.errors import plain
@@ -28,7 +29,8 @@ RIGHT = ("machine", "packages", "cache", "access")
 
 @st.cache_data(ttl=30, show_spinner="Looking around …", scope="global")
 def look() -> list[Check]:
-    return check_all()
+    served = {"address": st.get_option("server.address"), "port": st.get_option("server.port")}
+    return check_all(get_settings().model_copy(update=served))  # `serve --port` is no setting
 
 
 def draw(area: str, checks: list[Check]) -> None:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from core.audit import AuditLog
@@ -102,6 +103,17 @@ def test_mendable_error_is_a_sentence_without_markup(open_page, monkeypatch):
     text = shown(open_page("pages/patients.py", query={"subject": "1"}))
     assert "[x](http" not in text
     assert "Copy it again" in text
+
+
+def test_status_names_the_port_that_is_served(open_page):
+    """`serve --port` and `streamlit run --server.port` are no settings of ours."""
+    before = config.get_option("server.port")
+    try:
+        config.set_option("server.port", 8642)
+        text = shown(open_page("pages/status.py", port=8599))
+    finally:
+        config.set_option("server.port", before)
+    assert "port 8642" in text and "port 8599" not in text
 
 
 def test_audience_mode_hides_ids_and_dates(open_page):

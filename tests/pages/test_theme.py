@@ -66,3 +66,8 @@ def test_nothing_phones_home_and_no_traceback_is_shown():
     assert CONFIG["client"]["toolbarMode"] == "viewer"
     assert CONFIG["server"]["address"] == "127.0.0.1"
     assert CONFIG["server"]["fileWatcherType"] == "none"
+
+
+def test_the_browser_takes_every_weight_of_headings():
+    """It takes hundreds and the fifties between; for another it warns in the console and uses its own."""
+    assert [weight for weight in CONFIG["theme"]["headingFontWeights"] if weight % 50] == []
