@@ -284,6 +284,46 @@ def test_few_shot_curves_have_ours_and_the_leaderboards(open_page, run_folder, c
     )
 
 
+def looks_of(app) -> dict[str, set[tuple[str, str]]]:
+    """Colour and shape of each named trace of a page's first figure."""
+    spec = json.loads(app.get("plotly_chart")[0].proto.spec)
+    found: dict[str, set[tuple[str, str]]] = {}
+    for trace in spec["data"]:
+        marker = trace.get("marker") or {}
+        if not trace.get("name") or "symbol" not in marker:
+            continue
+        symbols = marker["symbol"] if isinstance(marker["symbol"], list) else [marker["symbol"]]
+        found.setdefault(trace["name"], set()).update((marker["color"], s.removesuffix("-open")) for s in symbols)
+    return found
+
+
+def test_a_model_keeps_its_colour_and_mark_on_every_tab(open_page, run_folder, cohort):
+    def tab(name, **choices):
+        app = open_page(PAGE, datasets=cohort, query={"benchmark": name}, results=run_folder)
+        for key, value in choices.items():
+            widget = app.button_group if key == "benchmark-versions" else app.selectbox
+            widget(key=key).set_value(value).run()
+        return looks_of(app)
+
+    board = {"benchmark-versions": ["EHRSHOT leaderboard v3.2"]}
+    seen = [
+        tab("Few-shot", **{"few-shot-place": "macro"}),
+        tab("Few-shot", **{"few-shot-place": "operational_outcomes"}),
+        tab("Few-shot", **{"few-shot-place": "operational_outcomes"}, **board),
+        tab("Tasks"),
+        tab("Tasks", **board),
+        tab("Calibration"),
+        tab("Ablations"),
+    ]
+    merged: dict[str, set[tuple[str, str]]] = {}
+    for found in seen:
+        for name, marks in found.items():
+            merged.setdefault(name, set()).update(marks)
+    assert all(len(marks) == 1 for marks in merged.values()), merged
+    assert {"=sharp, logistic regression", "blunt, logistic regression"} <= merged.keys() and len(merged) > 6
+    assert len({mark for marks in merged.values() for mark in marks}) == len(merged), "no two models look alike"
+
+
 def test_few_positives_are_marked(open_page, run_folder, cohort):
     app = open_page(PAGE, datasets=cohort, query={"benchmark": "Tasks"}, results=run_folder)
     table = app.dataframe[0].value

@@ -58,8 +58,8 @@ def plot(rows: pl.DataFrame, family: str, title: str, place: str, run: Run) -> P
     """The figure: lines over an ordered ablation, one row a variant otherwise."""
     variants = list(dict.fromkeys(_sorted(rows, family)))
     across = family in ORDERED
-    series, said = [], []
-    for i, (source, model) in enumerate(rows.select("source", "model").unique(maintain_order=True).iter_rows()):
+    series, said, marks = [], [], looks.marks(run)
+    for source, model in rows.select("source", "model").unique(maintain_order=True).iter_rows():
         part = rows.filter((pl.col("source") == source) & (pl.col("model") == model))
         name = looks.line_name(source, model)
         base = pl.col("variant") == UNCHANGED
@@ -81,7 +81,7 @@ def plot(rows: pl.DataFrame, family: str, title: str, place: str, run: Run) -> P
                             "variant", "value", "lower", "upper", "note"
                         ).iter_rows()
                     ],
-                    *draw.mark(i),
+                    *marks[source, model],
                     line=("solid" if source == OURS else "dot") if across else "",
                     legend=piece["variant"][0] != UNCHANGED,
                 )

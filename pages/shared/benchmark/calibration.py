@@ -5,7 +5,7 @@ import polars as pl
 import streamlit as st
 
 from core.figures import Plot, Series
-from core.risk.comparison import RELIABLE_POSITIVES, mean_replicates
+from core.risk.comparison import OURS, RELIABLE_POSITIVES, mean_replicates
 from core.risk.metrics import brier, calibration_in_the_large, calibration_slope_intercept, ece, ici, reliability_curve
 from core.risk.model_names import model_name
 from pages.shared import empty
@@ -59,8 +59,8 @@ def show(run: Run) -> None:
 
 def plot(rows: pl.DataFrame, column: str, task: str, run: Run) -> Plot:
     """The reliability curves of each model."""
-    series, said = [], []
-    for i, model in enumerate(rows["model"].unique(maintain_order=True)):
+    series, said, marks = [], [], looks.marks(run)
+    for model in rows["model"].unique(maintain_order=True):
         part = rows.filter(pl.col("model") == model)
         name = model_name(model)
         curve = reliability_curve(part["label"].to_numpy(), part[column].to_numpy(), part["patient_id"].to_numpy())
@@ -76,7 +76,7 @@ def plot(rows: pl.DataFrame, column: str, task: str, run: Run) -> Plot:
                     f"({100 * b.lower:.1f} to {100 * b.upper:.1f}), {b.n:,} labels"
                     for b in curve
                 ],
-                *draw.mark(i),
+                *marks[OURS, model],
                 line="solid",
             )
         )

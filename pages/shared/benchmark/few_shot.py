@@ -56,10 +56,11 @@ def plot(rows: pl.DataFrame, place: str, score: str, run: Run) -> Plot:
     said: list[str] = []
     models = list(rows.select("source", "model").unique(maintain_order=True).iter_rows())
     models.sort(key=lambda pair: pair[0] != OURS)
+    marks = looks.marks(run)
     for i, (source, model) in enumerate(models):
         part = rows.filter((pl.col("source") == source) & (pl.col("model") == model))
         name = looks.line_name(source, model)
-        look = dict(zip(("colour", "symbol"), draw.mark(i), strict=True))
+        look = dict(zip(("colour", "symbol"), marks[source, model], strict=True))
         curve, whole = part.filter(pl.col("k") != ALL), part.filter(pl.col("k") == ALL)
         series.append(
             Series(

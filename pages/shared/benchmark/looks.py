@@ -5,10 +5,12 @@ import streamlit as st
 
 from core.ehr.tasks import GROUPS
 from core.risk.comparison import OURS
-from core.risk.model_names import model_name
-from core.risk.published import LEADERBOARD
+from core.risk.model_names import model_key, model_name
+from core.risk.published import LEADERBOARD, published
 from core.risk.subtasks import ALL_SUBTASKS
 from pages.shared import charts
+from pages.shared.benchmark import draw
+from pages.shared.benchmark.source import Run
 
 SOURCES: dict[str, tuple[str, str]] = {
     OURS: (charts.BLUE, "diamond"),
@@ -29,6 +31,25 @@ SHORT_PLACES = {
     "chexpert": "Chest X-ray",
 }
 TASK_NAMES = {sub.key: sub.name if sub.label is None else f"Chest X-ray: {sub.label}" for sub in ALL_SUBTASKS}
+
+
+def marks(run: Run) -> dict[tuple[str, str], tuple[str, str]]:
+    """Colour and shape of each model by source and name: one in all tabs, whatever else is shown beside it.
+
+    The run's models come first, then the published ones that have figures of tasks and the others. A head alone, as
+    where encoders are compared, looks like the run's first model with it.
+    """
+    rows = published()
+    board = rows.filter(pl.col("level") == "task")
+    models = list(pl.concat([board, rows]).select("version", "model").unique(maintain_order=True).iter_rows())
+    heads: dict[tuple[str, str], tuple[str, str]] = {}
+    if run.results is not None:
+        whole = run.results.sort(pl.col("variant") != "", maintain_order=True)
+        ours = list(whole.select("model", "head").unique(maintain_order=True).iter_rows())
+        models = [(OURS, model_key(*pair)) for pair in ours] + models
+        for number, (_, head) in enumerate(ours):
+            heads.setdefault((OURS, head), draw.mark(number))
+    return heads | {model: draw.mark(number) for number, model in enumerate(models)}
 
 
 def source_name(source: str) -> str:

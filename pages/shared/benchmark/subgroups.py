@@ -8,11 +8,11 @@ import polars as pl
 import streamlit as st
 
 from core.figures import Plot, Series
-from core.risk.comparison import interval_text, mean_replicates, shots_of
+from core.risk.comparison import OURS, interval_text, mean_replicates, shots_of
 from core.risk.model_names import model_name
 from core.risk.subgroups import MIN_CELL, MIN_EVENTS, SubgroupRow, attributes_of_rows, subgroup_table
 from core.risk.thresholds import threshold_for_alert_rate
-from pages.shared import charts, empty, resources
+from pages.shared import empty, resources
 from pages.shared.benchmark import draw, looks, pick, source
 from pages.shared.benchmark.cohorts import holder_of
 from pages.shared.benchmark.source import Run
@@ -64,7 +64,7 @@ def show(run: Run) -> None:
         attributes(name, tuple(rows["patient_id"]), tuple(rows["prediction_time"])),
         threshold,
     )
-    draw.show(plot(cells, looks.TASK_NAMES.get(task, task), model_name(model), run), "subgroups")
+    draw.show(plot(cells, looks.TASK_NAMES.get(task, task), model, run), "subgroups")
     st.dataframe(table(cells), hide_index=True, key="subgroups-table", alt="Metrics of each subgroup")
     st.caption(
         f"Cells of fewer than {MIN_CELL} patients are suppressed, and the next smallest with a single one, so that it "
@@ -85,6 +85,7 @@ def attributes(dataset: str, subject: tuple[int, ...], time: tuple[datetime, ...
 
 def plot(cells: list[SubgroupRow], task: str, model: str, run: Run) -> Plot:
     """The forest of AUROC by subgroup."""
+    name = model_name(model)
     names = [f"{cell.attribute.capitalize()}: {cell.group}" for cell in cells]
     known = [(i, cell) for i, cell in enumerate(cells) if cell.auroc is not None]
     series = Series(
@@ -99,12 +100,11 @@ def plot(cells: list[SubgroupRow], task: str, model: str, run: Run) -> Plot:
             for i, cell in known
             if cell.auroc
         ],
-        charts.BLUE,
-        "diamond",
+        *looks.marks(run)[OURS, model],
     )
     return Plot(
-        f"AUROC by subgroup: {task} ({model})",
-        f"AUROC of {model} for {task} in {len(known)} of {len(cells)} subgroups by sex, age band and record length; "
+        f"AUROC by subgroup: {task} ({name})",
+        f"AUROC of {name} for {task} in {len(known)} of {len(cells)} subgroups by sex, age band and record length; "
         "the others are too small or suppressed.",
         [series],
         x_title="AUROC",

@@ -59,7 +59,7 @@ def plot(ours: pl.DataFrame | None, theirs: pl.DataFrame | None, kept: list[str]
         return None
     order = [key for key in kept if key in set(rows["task"])]
     models = list(rows.select("source", "model").unique(maintain_order=True).iter_rows())
-    series, offset = [], 0.6 / max(len(models), 1)
+    series, offset, marks = [], 0.6 / max(len(models), 1), looks.marks(run)
     for i, (source, model) in enumerate(models):
         part = rows.filter((pl.col("source") == source) & (pl.col("model") == model))
         name = looks.line_name(source, model)
@@ -77,7 +77,7 @@ def plot(ours: pl.DataFrame | None, theirs: pl.DataFrame | None, kept: list[str]
                         "task", "value", "lower", "upper", "reliable", "n_positive"
                     ).iter_rows()
                 ],
-                *draw.mark(i),
+                *marks[source, model],
                 hollow=[not reliable for reliable in part["reliable"]],
             )
         )
