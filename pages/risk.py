@@ -35,10 +35,10 @@ try:
 except MissingError as error:
     empty.show(plain(sentence(error.what)), f"{plain(sentence(error.fix))}.", icon="model_training")
     st.stop()
-names = overview.options(scored)
-task = st.session_state.get("risk-task") or next(iter(names))
-picked = overview.show(patient, scored, task)
+key = evidence.chosen(patient, scored)
+picked = overview.show(patient, scored, key)
 if picked and picked != st.session_state.get("_picked"):
-    st.session_state["_picked"] = st.session_state["risk-task"] = picked
+    st.session_state["_picked"] = picked
+    evidence.choose(picked)
     st.rerun()
-evidence.show(patient, scored, names, encoder.spec)
+evidence.show(patient, scored, overview.options(scored), key, encoder.spec)

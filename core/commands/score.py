@@ -23,6 +23,8 @@ def run(args: argparse.Namespace) -> None:
     from datetime import datetime
 
     from core.ehr.store import open_dataset
+    from core.ehr.task_scope import outside_definitions
+    from core.ehr.timepoints import labels_by_subject, labels_of, tasks_labelled_at
     from core.embedding.cache import EmbeddingCache
     from core.embedding.encoders import load_encoder
     from core.errors import InputError
@@ -42,14 +44,17 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(f"{args.at!r} has a time zone", "give the record's own local time without zone")
     tasks = parse_tasks(args.tasks) if args.tasks else None
     dataset = open_dataset(args.dataset)
-    dataset.events(args.subject)  # an unknown subject is told before a model is loaded
+    events = dataset.events(args.subject)  # an unknown subject is told before a model is loaded
     settings = get_settings()
     name = args.encoder or settings.encoder
     heads = load_heads(args.heads or settings.heads / name)
     scores = score_subject(dataset, args.subject, at, load_encoder(name), heads, tasks, EmbeddingCache())
+    labelled = tasks_labelled_at(labels_of(labels_by_subject(dataset), args.subject), at)
+    found = outside_definitions(events, at, dataset.vocabulary, labelled)
+    outside = {task: why.text(lambda time: f"{time:%Y-%m-%d}") for task, why in found.items()}
     if args.json:
-        document = scores_document(dataset, args.subject, at.isoformat(), scores)
+        document = scores_document(dataset, args.subject, at.isoformat(), scores, outside)
         print(json.dumps(document, indent=1, ensure_ascii=False))
         return
-    print(scores_text(dataset, scores))
+    print(scores_text(dataset, scores, outside))
     print(f"\n{NOTICE}")

@@ -59,6 +59,11 @@ def labels_of(labels: pl.DataFrame, subject_id: int) -> pl.DataFrame:
     return labels.slice(start, ids.search_sorted(subject_id, side="right") - start)
 
 
+def tasks_labelled_at(labels: pl.DataFrame, at: datetime) -> tuple[str, ...]:
+    """Tasks with a label at a time, from one subject's rows of :func:`labels_by_subject`, each once, sorted."""
+    return tuple(sorted(set(labels.filter(pl.col("prediction_time") == at)["task"])))
+
+
 def timepoints(events: pl.DataFrame, labels: pl.DataFrame, vocabulary: Vocabulary) -> list[Timepoint]:
     """Return the subject's own times, newest first; one entry a time.
 

@@ -5,6 +5,7 @@ A code is ``<vocabulary>/<concept code>`` ("LOINC/2951-2"); some MEDS extraction
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import meds
@@ -50,18 +51,22 @@ class Vocabulary:
 
     def descendants(self, roots: Iterable[str]) -> frozenset[str]:
         """The roots and all codes below them."""
-        children: dict[str, list[str]] = {}
-        for code, parents in self.parent_codes.items():
-            for parent in parents:
-                children.setdefault(parent, []).append(code)
         found: set[str] = set()
         todo = list(roots)
         while todo:
             code = todo.pop()
             if code not in found:
                 found.add(code)
-                todo.extend(children.get(code, ()))
+                todo.extend(self._children.get(code, ()))
         return frozenset(found)
+
+    @cached_property
+    def _children(self) -> dict[str, list[str]]:
+        children: dict[str, list[str]] = {}
+        for code, parents in self.parent_codes.items():
+            for parent in parents:
+                children.setdefault(parent, []).append(code)
+        return children
 
 
 def vocabulary_of(code: str) -> str:

@@ -1,7 +1,7 @@
 """The scores of a patient as a document to keep: JSON or a self-contained HTML page, with where they come from."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,9 @@ _STYLE = (
 )
 
 
-def scores_document(dataset: Any, subject: int | str, at: str, scores: Sequence[TaskScore]) -> dict[str, Any]:
+def scores_document(
+    dataset: Any, subject: int | str, at: str, scores: Sequence[TaskScore], outside: Mapping[str, str]
+) -> dict[str, Any]:
     """Plain JSON values with everything that a reader needs to judge the scores.
 
     Args:
@@ -27,6 +29,7 @@ def scores_document(dataset: Any, subject: int | str, at: str, scores: Sequence[
         subject: the subject's id, or its pseudonym where ids are not to leave.
         at: the prediction time as text, or an age where dates are not to leave; it stands in every score.
         scores: of :func:`core.risk.score.score_subject`.
+        outside: by task, why it is not defined for this record; it stands in every score, "" where it is defined.
     """
     return {
         "notice": EXPORT_NOTICE,
@@ -36,7 +39,10 @@ def scores_document(dataset: Any, subject: int | str, at: str, scores: Sequence[
         "cohort_notes": cohort_notes(scores, dataset),
         "subject_id": subject,
         "prediction_time": at,
-        "scores": [{**score.to_dict(), "prediction_time": at} for score in scores],
+        "scores": [
+            {**score.to_dict(), "prediction_time": at, "outside_definition": outside.get(score.task, "")}
+            for score in scores
+        ],
     }
 
 
@@ -90,6 +96,8 @@ def _row(score: dict[str, Any]) -> str:
         numbers = ["no reliable estimate", "", f"{100 * score['prevalence']:.1f} %", ""]
     cells = "".join(f'<td class="n">{_text(number)}</td>' for number in numbers)
     sentence, name = _text(score["natural_frequency"]), _text(score["name"])
+    if score["outside_definition"]:
+        sentence += f"<br>Outside the task: {_text(score['outside_definition'])}"
     return f"<tr><td>{name}</td>{cells}<td>{sentence}</td><td>{_text(behind)}</td></tr>"
 
 

@@ -51,12 +51,13 @@ def _held_out(head: Head) -> tuple[float, float, float]:
     return auroc(target, probability), auprc(target, probability), brier(target, probability)
 
 
-def scores_text(dataset: Any, scores: Sequence[TaskScore]) -> str:
+def scores_text(dataset: Any, scores: Sequence[TaskScore], outside: Mapping[str, str]) -> str:
     """Scores of one patient: where they come from, a table, each in words, and what to know of the heads' cohort.
 
     Args:
         dataset: the open dataset of the patient.
         scores: of :func:`core.risk.score.score_subject`.
+        outside: by task, why it is not defined for this record.
     """
     header = ("task", "probability", "95 % interval", "average", "percentile", "n", "positives", "horizon", "head")
     rows, words = [], []
@@ -80,7 +81,8 @@ def scores_text(dataset: Any, scores: Sequence[TaskScore]) -> str:
                 score.head_version,
             )
         )
-        words.append(f"{name}: {score.natural_frequency}.")
+        why = f" Outside the task: {outside[score.task]}." if score.task in outside else ""
+        words.append(f"{name}: {score.natural_frequency}.{why}")
     made = [f"Prediction time {time}" for time in dict.fromkeys(score.prediction_time.isoformat() for score in scores)]
     made += [f"encoder {encoder}" for encoder in dict.fromkeys(score.encoder for score in scores)]
     made += [

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from core.ehr.markdown import SerializationOptions, serialize
+from core.ehr.record import Record
 from core.errors import InputError
 from core.risk.heads import Head
 from core.risk.records import options_of
@@ -131,6 +132,7 @@ class WhatIf:
         before: text as it is.
         after: text of the edited record.
         scores: pairs (as it is, simulated) by sub-task key.
+        unread: why edited events do not reach the text, a clause each: "a value is outside of the plausible range".
         notice: to be shown with every number.
     """
 
@@ -138,6 +140,7 @@ class WhatIf:
     before: str
     after: str
     scores: Mapping[str, tuple[TaskScore, TaskScore]]
+    unread: tuple[str, ...] = ()
     notice: str = NOTICE
 
     @property
@@ -163,8 +166,16 @@ def what_if(
     events = dataset.events(subject_id)
     edited = apply_edits(events, edits)
     before = serialize(events, at, dataset.vocabulary, options).text
-    after = serialize(edited, at, dataset.vocabulary, options).text
+    record = serialize(edited, at, dataset.vocabulary, options)
+    after = record.text
     real = score_text(before, at, encoder, heads, cache, options)
     simulated = score_text(after, at, encoder, heads, cache, options) if after != before else real
     pairs = {key: pair for key, pair in zip(heads, zip(real, simulated))}
-    return WhatIf(tuple(map(str, edits)), before, after, pairs)
+    return WhatIf(tuple(map(str, edits)), before, after, pairs, _unread(events, edited, record))
+
+
+def _unread(events: pl.DataFrame, edited: pl.DataFrame, record: Record) -> tuple[str, ...]:
+    """Why changed and added events are not in the text."""
+    key = ["row", "numeric_value"]
+    changed = set(edited.select(key).join(events.select(key), on=key, how="anti", nulls_equal=True)["row"])
+    return tuple(reason for reason, rows in record.omitted.items() if changed & set(rows))

@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.state.session_state_proxy import get_session_state
 
 _MAXIMUM_LENGTH = 200
 
@@ -34,11 +35,10 @@ def write(**values: str | int | None) -> None:
     try:
         st.query_params.from_dict(other | new)
     except StreamlitAPIException:  # a widget is bound to one of the others, which may then only be left alone
-        for name in (values.keys() & now.keys()) - new.keys():  # first, so that no step has the old beside the new
-            del st.query_params[name]
-        changed = {name: value for name, value in new.items() if value != now.get(name)}
-        if changed:
-            st.query_params.update(changed)
+        with get_session_state().query_params() as parameters:  # the public mapping sends every deletion by itself
+            for name in values.keys() - new.keys():
+                parameters.discard_param_no_forward_msg(name)
+            parameters.update({name: value for name, value in new.items() if value != now.get(name)})
 
 
 def travelled() -> bool:

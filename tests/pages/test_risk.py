@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from streamlit.runtime.state.query_params import QueryParams
 from streamlit.testing.v1 import AppTest
 
 from core.access import Identity
@@ -12,7 +13,7 @@ from core.risk.cards import SYNTHETIC_WARNING
 from core.settings import PROJECT_ROOT
 from tests.pages import cohort
 from tests.pages.conftest import shown
-from tests.pages.test_patients import figures, sound, tables
+from tests.pages.test_patients import figures, link_of, sound, tables
 
 PAGE = "pages/risk.py"
 TABS = {
@@ -154,3 +155,74 @@ def test_a_score_is_written_to_the_audit_log_without_the_id(rich, tmp_path):
     entry = next(json.loads(line) for line in lines if '"score"' in line)
     assert entry["subject"].startswith("P-") and entry["who"] == "local"
     assert str(PROJECT_ROOT) not in "\n".join(lines)
+
+
+# --- tasks that are not defined for this record ----------------------------------------------------------------------
+
+
+def test_a_task_that_is_not_defined_here_says_why_on_the_page_and_in_both_documents(open_page, monkeypatch):
+    files = {}
+    monkeypatch.setattr(
+        "pages.shared.downloads.button", lambda label, data, *rest, **more: files.update({label: data})
+    )
+    app = open_page(PAGE, query={"subject": str(cohort.RICH), "target": "guo_los"})
+    sound(app)
+    why = "asked on the day of admission, which was 2015-03-01"
+    assert f"Outside the task: {why}" in figures(app)
+    assert "Outside the task's definition" in shown(app) and why in shown(app)
+    found = {score["task"]: score["outside_definition"] for score in json.loads(files["JSON"])["scores"]}
+    assert found["guo_los"] == why and found["new_celiac"] == "asked at discharge, and the stay is still open"
+    assert found["guo_icu"] == found["lab_anemia"] == found["chexpert"] == ""  # labelled; asked about at any time
+    assert f"Outside the task: {why}" in files["HTML"]
+
+
+def test_hidden_dates_stay_hidden_in_the_reason(open_page):
+    app = open_page(PAGE, query={"subject": str(cohort.RICH), "target": "guo_los", "times": "relative"})
+    text = shown(app) + figures(app)
+    assert "which was 65 y 59 d" in text and "2015-03-01" not in text
+
+
+def test_evidence_begins_with_a_task_that_has_a_label_here(rich):
+    assert rich.selectbox(key="risk-task").value == "guo_icu"
+    assert "target" not in link_of(rich)
+    assert "Outside the task's definition" not in shown(rich)
+
+
+def test_the_task_of_the_evidence_is_in_the_link_and_a_link_that_names_none_does_no_harm(open_page, rich):
+    rich.selectbox(key="risk-task").set_value("lab_anemia").run()
+    assert link_of(rich)["target"] == "lab_anemia"
+    again = open_page(PAGE, query={"subject": str(cohort.RICH), "target": "lab_anemia"})
+    assert again.selectbox(key="risk-task").value == "lab_anemia"
+    other = open_page(PAGE, query={"subject": str(cohort.RICH), "target": "no_such_task"})
+    sound(other)
+    assert other.selectbox(key="risk-task").value == "guo_icu"
+
+
+@pytest.mark.parametrize("tab", ["Sections", "Trajectory", "Sensitivity"])
+def test_a_score_without_reliable_estimate_is_not_taken_apart(open_page, monkeypatch, tab):
+    monkeypatch.setattr("core.risk.score.MIN_CASES", 10**9)
+    app = open_page(PAGE, query={"subject": str(cohort.RICH), "evidence": tab})
+    sound(app)
+    assert "There is no reliable estimate to take apart" in shown(app)
+    assert "log-odds" not in shown(app) + tables(app)
+
+
+def test_leaving_a_patient_with_an_evidence_tab_open_is_one_step_of_back(open_page, monkeypatch):
+    app = open_page(PAGE, query={"subject": str(cohort.RICH), "evidence": "Thresholds"})
+    sent = []
+    send = QueryParams._send_query_param_msg
+    monkeypatch.setattr(
+        QueryParams, "_send_query_param_msg", lambda params: (sent.append(dict(params.to_dict())), send(params))
+    )
+    app.button(key="all").click().run()
+    assert len([address for address in sent if "subject" not in address]) >= 1
+    assert all("subject" not in address and "at" not in address for address in sent)
+
+
+def test_an_implausible_simulated_value_says_that_it_is_not_read(open_page):
+    app = open_page(PAGE, query={"subject": str(cohort.RICH), "evidence": "What if"})
+    app.number_input(key="what-value").set_value(5000.0)
+    next(button for button in app.button if button.label == "Change").click()
+    app.run()
+    sound(app)
+    assert "The text leaves out what an edit changed or added: outside of the plausible range" in shown(app)

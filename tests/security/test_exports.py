@@ -83,7 +83,7 @@ def test_no_cell_of_a_table_is_a_formula(write, texts: list[str], start: str):
 
 def test_scores_as_json_and_html():
     dataset = SimpleNamespace(name="<script>alert(1)</script>", synthetic=True)
-    document = scores_document(dataset, "<img src=x>", "=1+1", [])
+    document = scores_document(dataset, "<img src=x>", "=1+1", [], {})
     assert EXPORT_NOTICE in json.dumps(document)
     html = scores_html(document)
     assert EXPORT_NOTICE in words(html)

@@ -1,6 +1,6 @@
 """The scores of one group on one scale: the patient's probability, its interval, and the cohort's average."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -26,10 +26,17 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %" if value < 0.0995 else f"{100 * value:.0f} %"
 
 
-def words(score: TaskScore) -> str:
-    """Write the score in a short line: percentile and ratio to the average, or what is lacking for an estimate."""
+def words(score: TaskScore, outside: str = "") -> str:
+    """Write the score in a short line: percentile and ratio to the average, or why neither says much.
+
+    Args:
+        score: the score.
+        outside: why its task is not defined for this record, "" where it is.
+    """
     if not score.reliable:
         return f"No reliable estimate: {score.shortage}"
+    if outside:
+        return f"Outside the task: {outside}"
     ratio = score.probability / score.prevalence if score.prevalence else float("nan")
     times = "<0.1" if ratio < 0.05 else f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:.0f}"
     place = {"<1": "among the lowest 1 %", ">99": "among the highest 1 %"}.get(percentile_text(score.percentile))
@@ -42,14 +49,19 @@ def end_of_scale(scores: Sequence[TaskScore]) -> float:
     return next(end for end in _PERCENT_ENDS if end >= min(highest, 1.0))
 
 
-def figure(scores: Sequence[TaskScore], scale: str, end: float, chosen: str | None) -> go.Figure:
+def figure(
+    scores: Sequence[TaskScore], scale: str, end: float, chosen: str | None, outside: Mapping[str, str]
+) -> go.Figure:
     """Draw one row a score: name and numbers above its scale, what they mean below it.
+
+    A score outside of its task's definition is an open grey mark without interval, its numbers are not bold.
 
     Args:
         scores: from the top down.
         scale: one of :data:`SCALES`.
         end: where the percent scale ends.
         chosen: key of the head whose evidence is shown, set off by a band.
+        outside: by task, why it is not defined for this record; plain text.
     """
     known = [(row, score) for row, score in enumerate(scores) if score.reliable]
     place = (lambda p: float(p)) if scale == "Percent" else _log_odds
@@ -58,7 +70,7 @@ def figure(scores: Sequence[TaskScore], scale: str, end: float, chosen: str | No
     return charts.figure(
         ROW * len(scores) + 34,
         _scales(len(scores), edges),
-        _intervals(known, place),
+        _intervals([(row, score) for row, score in known if score.task not in outside], place),
         go.Scatter(
             x=[place(score.prevalence) for _, score in known],
             y=[row for row, _ in known],
@@ -72,7 +84,11 @@ def figure(scores: Sequence[TaskScore], scale: str, end: float, chosen: str | No
             x=[place(score.probability) for _, score in known],
             y=[row for row, _ in known],
             mode="markers",
-            marker={"symbol": "diamond", "size": 13, "color": charts.BLUE},
+            marker={
+                "symbol": ["diamond-open" if score.task in outside else "diamond" for _, score in known],
+                "size": 13,
+                "color": [charts.SLATE if score.task in outside else charts.BLUE for _, score in known],
+            },
             name="This patient",
             customdata=[
                 [key_of(score), f"{charts.plain(score.natural_frequency, 160)}.", _basis(score)] for _, score in known
@@ -80,8 +96,14 @@ def figure(scores: Sequence[TaskScore], scale: str, end: float, chosen: str | No
             hovertemplate="%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
         ),
         _words([(row, f"<b>{score.name}</b>") for row, score in enumerate(scores)], edges[0], "right", ABOVE),
-        _words([(row, words(score)) for row, score in enumerate(scores)], edges[0], "right", BELOW, small=True),
-        _words([(row, _numbers(score)) for row, score in known], edges[1], "left", ABOVE),
+        _words(
+            [(row, words(score, outside.get(score.task, ""))) for row, score in enumerate(scores)],
+            edges[0],
+            "right",
+            BELOW,
+            small=True,
+        ),
+        _words([(row, _numbers(score, score.task in outside)) for row, score in known], edges[1], "left", ABOVE),
         _words(
             [(row, f"average {percent(score.prevalence)}") for row, score in known],
             edges[1],
@@ -110,10 +132,11 @@ def figure(scores: Sequence[TaskScore], scale: str, end: float, chosen: str | No
     )
 
 
-def alt(group: str, scores: Sequence[TaskScore]) -> str:
+def alt(group: str, scores: Sequence[TaskScore], outside: Mapping[str, str]) -> str:
     """Say in words what the figure of a group shows."""
     parts = [
         f"{score.name} {percent(score.probability)}, average {percent(score.prevalence)}"
+        + (f", outside the task: {outside[score.task]}" if score.task in outside else "")
         if score.reliable
         else f"{score.name}: no reliable estimate"
         for score in scores
@@ -167,9 +190,10 @@ def _words(rows: Sequence[tuple[int, str]], edge: float, side: str, above: float
     )
 
 
-def _numbers(score: TaskScore) -> str:
+def _numbers(score: TaskScore, light: bool) -> str:
     lower, upper = (percent(end).removesuffix(" %") for end in score.interval)
-    return f"<b>{percent(score.probability)}</b> ({lower} to {upper})"
+    probability = percent(score.probability) if light else f"<b>{percent(score.probability)}</b>"
+    return f"{probability} ({lower} to {upper})"
 
 
 def _basis(score: TaskScore) -> str:

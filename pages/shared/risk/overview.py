@@ -1,6 +1,6 @@
 """All scores of a patient in the paper's four groups."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import streamlit as st
 
@@ -41,7 +41,9 @@ def show(patient: Patient, scored: Scored, chosen: str | None) -> str | None:
         )  # fmt: skip
         cohorts = " and ".join(dict.fromkeys(score.cohort for score in scored.scores))
         st.markdown(
-            f":blue[◆] this patient, with the 95 % interval of the calibration   :gray[┃] average of {plain(cohorts)}",
+            ":blue[◆] this patient, with the 95 % interval of the calibration"
+            f"\u2003:gray[┃] average of {plain(cohorts)}"
+            + ("\u2003:gray[◇] outside the task's definition" if scored.outside else ""),
             width="content",
         )
     notes = cohort_notes(scored.scores, patient.dataset)
@@ -50,17 +52,17 @@ def show(patient: Patient, scored: Scored, chosen: str | None) -> str | None:
     with st.container(key="risk-groups"):  # one above the other on a narrow page (style.css)
         left, right = st.columns(2, gap="medium")
     columns = {"operational_outcomes": left, "lab_values": left, "new_diagnoses": left, "chexpert": right}
-    picked, end = None, groups.end_of_scale(scored.scores)
+    picked, end, outside = None, groups.end_of_scale(scored.scores), scored.clauses(patient.clock.day)
     for group, title in GROUPS.items():
-        scores = sort([score for score in scored.scores if score.group == group], order or GROUP_ORDER)
+        scores = sort([score for score in scored.scores if score.group == group], order or GROUP_ORDER, outside)
         if not scores:
             continue
         with columns[group], st.container(border=True, gap="xsmall"):
             layout.section(title, GROUP_NOTES[group])
             selection = charts.show(
-                groups.figure(scores, scale or "Percent", end, chosen),
+                groups.figure(scores, scale or "Percent", end, chosen, outside),
                 key=f"risk-{group}-{order}-{scale}",
-                alt=groups.alt(title, scores),
+                alt=groups.alt(title, scores, outside),
                 on_select="rerun",
                 mode_bar=False,
             )
@@ -70,11 +72,14 @@ def show(patient: Patient, scored: Scored, chosen: str | None) -> str | None:
     return picked
 
 
-def sort(scores: Sequence[TaskScore], order: str) -> list[TaskScore]:
-    """Order scores as the tasks are, or by how far they depart from the cohort's average, unreliable ones last."""
+def sort(scores: Sequence[TaskScore], order: str, outside: Container[str]) -> list[TaskScore]:
+    """Order scores as the tasks are, or by how far they depart from the cohort's average.
+
+    Then those outside of their task's definition follow, and the unreliable ones come last.
+    """
     if order != DEPARTURE:
         return list(scores)
-    return sorted(scores, key=lambda score: (not score.reliable, -abs(score.departure)))
+    return sorted(scores, key=lambda score: (not score.reliable, score.task in outside, -abs(score.departure)))
 
 
 def options(scored: Scored) -> dict[str, str]:

@@ -1,11 +1,14 @@
 """Scores of a patient for the page: the encoder, the heads, the queue, and a cache that cannot mix up patients."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 import streamlit as st
 
+from core.ehr.task_scope import OutsideDefinition, outside_definitions
+from core.ehr.timepoints import tasks_labelled_at
 from core.embedding.cached import embed_texts
 from core.embedding.registry import get_spec
 from core.risk.heads import Head
@@ -18,11 +21,16 @@ from pages.shared.patients.chart import Patient
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores of one record, and the text that was read."""
+    """The scores of one record, the text that was read, and the tasks that are not defined for it."""
 
     text: str
     tokens: int
     scores: tuple[TaskScore, ...]
+    outside: dict[str, OutsideDefinition]
+
+    def clauses(self, day: Callable[[datetime], str]) -> dict[str, str]:
+        """Return why tasks are not defined for this record, by task, times as ``day`` shows them."""
+        return {task: outside.text(day) for task, outside in self.outside.items()}
 
     def of(self, key: str) -> TaskScore:
         """Return the score of a head by its key."""
@@ -56,8 +64,9 @@ def scored(patient: Patient, encoder_name: str | None = None) -> Scored:
     heads = heads_of(name)
     versions = ",".join(head.version for head in heads.values()) + repr(get_spec(name))
     audit.record("score", patient.subject_id, page="risk", encoder=name)
+    labelled = tasks_labelled_at(patient.labels, patient.at)
     return _scored(
-        dataset_key(patient), patient.subject_id, patient.at, name, versions, _patient=patient, _heads=heads
+        dataset_key(patient), patient.subject_id, patient.at, name, versions, labelled, _patient=patient, _heads=heads
     )
 
 
@@ -68,11 +77,13 @@ def _scored(
     at: datetime,
     encoder_name: str,
     versions: str,
+    labelled: tuple[str, ...],
     _patient: Patient,
     _heads: dict[str, Head],
 ) -> Scored:
     options = options_of(next(iter(_heads.values())).identity)
     text = record_at(_patient.dataset, subject_id, at, options).text
+    outside = outside_definitions(_patient.events, at, _patient.dataset.vocabulary, labelled)
     shared = resources.encoder(encoder_name)
     cache = resources.embedding_cache()
 
@@ -86,6 +97,6 @@ def _scored(
             timing.note("embedded")
             scores = score_text(text, at, encoder, _heads, cache, options)
             timing.note("scored")
-            return Scored(text, encoder.count_tokens(text), tuple(scores))
+            return Scored(text, encoder.count_tokens(text), tuple(scores), outside)
 
     return queue.run("Embedding the record", work)

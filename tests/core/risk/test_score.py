@@ -61,7 +61,7 @@ def test_few_positives_give_no_reliable_estimate(dataset, encoder, heads):
     score = score_subject(dataset, 7, AT, encoder, {"guo_icu": head})[0]
     assert not score.reliable and score.n_positive == 29
     assert score.natural_frequency.startswith("No reliable estimate: only 29 held-out patients with the outcome")
-    assert "no reliable estimate" in scores_text(dataset, [score])
+    assert "no reliable estimate" in scores_text(dataset, [score], {})
 
 
 @pytest.mark.parametrize(
@@ -96,10 +96,10 @@ def test_a_score_says_which_cohort_its_head_is_of(dataset, encoder, heads):
     notes = cohort_notes(own, hospital)
     assert len(notes) == 2 and notes[0].startswith("The heads were trained on shaped, not on Our <hospital>")
     assert notes[1] == SYNTHETIC_WARNING and SYNTHETIC_WARNING in heads["guo_los"].card["warnings"]
-    document = scores_document(hospital, 7, AT.isoformat(), own)
+    document = scores_document(hospital, 7, AT.isoformat(), own, {})
     assert document["synthetic"] is False and document["cohort_notes"] == notes
     assert document["scores"][0]["cohort"] == "shaped" and document["scores"][0]["cohort_synthetic"] is True
-    page, text = scores_html(document), scores_text(hospital, own)
+    page, text = scores_html(document), scores_text(hospital, own, {})
     assert SYNTHETIC_WARNING in page and "shaped (synthetic patients)" in page
     assert "not on Our &lt;hospital&gt;" in page and "<hospital>" not in page
     for needed in (*notes, own[0].natural_frequency, own[0].encoder, own[0].head_version, AT.isoformat()):
@@ -120,7 +120,7 @@ def test_heads_of_the_scored_dataset_say_no_more_than_needed(dataset, encoder, h
 
 def test_the_highest_score_is_not_above_the_whole_cohort(dataset, encoder, heads):
     score = dataclasses.replace(score_subject(dataset, 7, AT, encoder, heads, ["guo_los"])[0], percentile=100.0)
-    assert ">99" in scores_text(dataset, [score]).split()
+    assert ">99" in scores_text(dataset, [score], {}).split()
 
 
 @pytest.mark.parametrize(

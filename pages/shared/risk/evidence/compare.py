@@ -6,10 +6,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.ehr.demo.cases import read_cases
 from core.ehr.timepoints import timepoints
 from core.errors import ChartlightError, InputError
 from core.risk.score import TaskScore
-from pages.shared import charts, empty, selection
+from pages.shared import audience, charts, empty, selection
 from pages.shared.encoders import others
 from pages.shared.errors import plain
 from pages.shared.patients.chart import Patient
@@ -108,6 +109,8 @@ def _other(case: Case, kind: str) -> tuple[str, tuple[TaskScore, ...]] | None:
             persist_state="page",
         )
         return clock.show(time.time), scoring.scored(replace(case.patient, at=time.time), case.encoder_name).scores
+    if audience.on():
+        return _prepared(case)
     text = st.text_input(
         "Subject id of the other patient",
         placeholder="an id of this dataset",
@@ -121,8 +124,27 @@ def _other(case: Case, kind: str) -> tuple[str, tuple[TaskScore, ...]] | None:
     if not text.isdecimal():
         empty.show("A subject id is a whole number", icon="tag", key="compare")
         return None
-    other = _patient(case, int(text))
-    return selection.alias(other.subject_id), scoring.scored(other, case.encoder_name).scores
+    return _scores_of(case, _patient(case, int(text)), "the newest of their times")
+
+
+def _prepared(case: Case) -> tuple[str, tuple[TaskScore, ...]] | None:
+    """Choose another patient among the prepared cases, at its time: an audience sees no subject ids."""
+    mine, dataset = case.patient.subject_id, case.patient.dataset
+    prepared = [one for one in read_cases(dataset.path) if one.subject_id != mine]
+    if not prepared:
+        empty.show("This dataset has no other prepared case", icon="groups", key="compare")
+        return None
+    one = st.selectbox(
+        "Prepared case", prepared, format_func=lambda one: one.title, width=360, key="compare-case",
+        persist_state="page",
+    )  # fmt: skip
+    return _scores_of(case, replace(_patient(case, one.subject_id), at=one.prediction_time), "the time of the case")
+
+
+def _scores_of(case: Case, other: Patient, when: str) -> tuple[str, tuple[TaskScore, ...]]:
+    name = selection.alias(other.subject_id)
+    st.caption(f"{name} is read as of {other.clock.show(other.at)}, {when}.")
+    return name, scoring.scored(other, case.encoder_name).scores
 
 
 def _patient(case: Case, subject: int) -> Patient:

@@ -3,7 +3,9 @@
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.risk.trajectory import TrajectoryPoint, trajectory
+from core.ehr.task_scope import outside_definitions
+from core.ehr.timepoints import tasks_labelled_at
+from core.risk.trajectory import MAX_POINTS, TrajectoryPoint, trajectory
 from pages.shared import charts, empty
 from pages.shared.risk.case import Case
 from pages.shared.risk.groups import percent
@@ -35,15 +37,24 @@ def show(case: Case) -> None:
             key="trajectory",
         )
         return
-    charts.show(figure(case, points), key="trajectory", alt=alt(case, points))
+    outside = _outside(case, points)
+    charts.show(figure(case, points, outside), key="trajectory", alt=alt(case, points))
+    which = "The newest" if len(points) == MAX_POINTS else "All"
     st.caption(
-        f"{len(points)} times up to the chosen one. Each point reads only what was known then. The band is the 95 % "
-        "interval of the calibration, the dashed line the cohort's average."
+        f"{which} {len(points)} times up to the chosen one. Each point reads only what was known then. The band is "
+        "the 95 % interval of the calibration, the dashed line the cohort's average."
+        + (" Open marks: the task is not defined at that time." if any(outside) else "")
     )
 
 
-def figure(case: Case, points: list[TrajectoryPoint]) -> go.Figure:
-    """Draw probability over time with its interval; the chosen time is the large mark."""
+def figure(case: Case, points: list[TrajectoryPoint], outside: list[str]) -> go.Figure:
+    """Draw probability over time with its interval; the chosen time is the large mark.
+
+    Args:
+        case: whose score.
+        points: in order of time.
+        outside: why the task is not defined at each point, "" where it is.
+    """
     clock = case.patient.clock
     scores = [point.scores[0] for point in points]
     where = [clock.axis(point.at) for point in points]
@@ -61,9 +72,16 @@ def figure(case: Case, points: list[TrajectoryPoint]) -> go.Figure:
         y=[score.probability for score in scores],
         mode="lines+markers",
         line={"color": charts.BLUE, "width": 2},
-        marker={"size": [14 if point.current else 8 for point in points], "symbol": "diamond"},
-        customdata=[[clock.show(point.at), percent(score.probability)] for point, score in zip(points, scores)],
-        hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
+        marker={
+            "size": [14 if point.current else 8 for point in points],
+            "symbol": ["diamond-open" if reason else "diamond" for reason in outside],
+            "color": [charts.SLATE if reason else charts.BLUE for reason in outside],
+        },
+        customdata=[
+            [clock.show(point.at), percent(score.probability), f"<br>Outside the task: {reason}" if reason else ""]
+            for point, score, reason in zip(points, scores, outside)
+        ],
+        hovertemplate="%{customdata[0]}<br>%{customdata[1]}%{customdata[2]}<extra></extra>",
     )
     chart = charts.figure(320, band, line)
     chart.add_hline(case.head.prevalence, line={"color": charts.SLATE, "width": 1, "dash": "dash"})
@@ -71,6 +89,17 @@ def figure(case: Case, points: list[TrajectoryPoint]) -> go.Figure:
     chart.update_yaxes(tickformat=".0%" if top > 0.05 else ".1%", range=[0, min(1.0, 1.15 * max(top, 0.01))])
     chart.update_xaxes(title=clock.axis_title)
     return chart
+
+
+def _outside(case: Case, points: list[TrajectoryPoint]) -> list[str]:
+    """Why the task is not defined at each point, "" where it is."""
+    patient, task = case.patient, case.head.subtask.task
+    found = []
+    for point in points:
+        labelled = tasks_labelled_at(patient.labels, point.at)
+        why = outside_definitions(patient.events, point.at, patient.dataset.vocabulary, labelled).get(task)
+        found.append(why.text(patient.clock.day) if why else "")
+    return found
 
 
 def alt(case: Case, points: list[TrajectoryPoint]) -> str:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.ehr.escape import plain_text
 from core.ehr.meds_layout import BIRTH_CODES
+from core.risk.score import TaskScore
 from core.risk.whatif import NOTICE, OFFER, AddEvent, Edit, RemoveCode, SetValue, WhatIf, what_if
 from pages.shared import audit, empty
 from pages.shared.errors import plain
@@ -58,7 +59,9 @@ def _change_value(case: Case, known: pl.DataFrame, edits: list) -> None:
 
     def change() -> None:
         row, value = st.session_state["what-row"], st.session_state["what-value"]
-        if row is not None and value is not None:
+        if value is None:
+            st.toast("Give the new value first.", icon=":material/edit:")
+        elif row is not None:
             edits.append((f"{names[row].split(' · ')[0]} set to {value:g}", SetValue(row, value)))
 
     with st.form("edit-value", border=True):
@@ -89,7 +92,9 @@ def _add(case: Case, known: pl.DataFrame, edits: list) -> None:
 
     def add() -> None:
         code, value = st.session_state["what-new"], st.session_state["what-new-value"]
-        if code:
+        if not code:
+            st.toast("Choose a code first.", icon=":material/add:")
+        else:
             event = AddEvent(
                 code, case.patient.at, value, _usual_unit(known, code), _open_visit(known, case.patient.at)
             )
@@ -119,20 +124,24 @@ def _result(case: Case, edits: list[Edit]) -> None:
         ),
         tuple(map(repr, edits)),
     )
+    for reason in result.unread:
+        st.markdown(f":material/warning: The text leaves out what an edit changed or added: {plain(reason)}.")
     if not result.text_changed:
         st.markdown("The edit does not reach the text that the model reads, so no score changes.")
         return
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Scores** :gray[simulated, largest change first]")
-        pairs = sorted(result.scores.values(), key=lambda pair: -abs(pair[1].log_odds - pair[0].log_odds))
+        pairs = sorted(result.scores.values(), key=_by_change)
         st.dataframe(
             pd.DataFrame(
                 {
                     "Task": [real.name for real, _ in pairs],
                     "As it is": [percent(real.probability) if real.reliable else "no estimate" for real, _ in pairs],
                     "Simulated": [percent(new.probability) if new.reliable else "no estimate" for _, new in pairs],
-                    "Change in log-odds": [new.log_odds - real.log_odds for real, new in pairs],
+                    "Change in log-odds": [
+                        new.log_odds - real.log_odds if real.reliable and new.reliable else None for real, new in pairs
+                    ],
                 }
             ),
             hide_index=True,
@@ -144,6 +153,11 @@ def _result(case: Case, edits: list[Edit]) -> None:
         before, after = (plain_text(text).splitlines() for text in (result.before, result.after))
         lines = list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]
         st.code("\n".join(patient.clock.text(line) for line in lines), language="diff", height=360, wrap_lines=True)
+
+
+def _by_change(pair: tuple[TaskScore, TaskScore]) -> tuple[bool, float]:
+    real, new = pair
+    return not (real.reliable and new.reliable), -abs(new.log_odds - real.log_odds)
 
 
 def _value_name(case: Case, row: dict) -> str:
