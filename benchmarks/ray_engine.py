@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks._common import machine, median, report
 from core.ehr.demo import generate_demo
-from core.embedding import cohort
+from core.embedding import parts
 from core.embedding.cohort import EncoderChoice, embed_cohort
 
 TARGET = "Ray with two workers >= 0.9 x the local engine's rows/s after start-up"
@@ -46,7 +46,7 @@ def main() -> None:
         reason = "ray is not installed: pip install -r requirements-ray.txt"
         print(json.dumps({**missing, "target": TARGET, "met": None, "machine": machine(), "reason": reason}))
         sys.exit(3)  # SKIPPED of benchmarks/__main__.py
-    cohort.ROWS = (16, 16)  # small parts, so that two workers end at about the same time in a short run
+    parts.ROWS = (16, 16)  # small parts, so that two workers end at about the same time in a short run
     speeds: dict[str, list[float]] = {"local": [], "ray": []}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "demo"

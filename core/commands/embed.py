@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     stats = report.stats
     print(f"{report.path}: {report.rows:,} rows, {report.resumed_rows:,} of them from an earlier run")
     if report.left_out:
-        said = ", ".join(f"{n:,} labels {LEFT_OUT[kind]}" for kind, n in report.left_out.items())
+        said = ", ".join(f"{n:,} label{'' if n == 1 else 's'} {LEFT_OUT[kind]}" for kind, n in report.left_out.items())
         print(f"  left out: {said}")
     if stats.tokens:
         print(

@@ -19,6 +19,10 @@ NEVER = np.iinfo(np.int64).max
 """``end`` of events without one."""
 
 
+class BeforeBirthError(InputError):
+    """A record was asked for at a time before the subject's birth, or what the profile takes for it."""
+
+
 @dataclass(frozen=True)
 class Chart:
     """All events of one subject in record order, birth first. Make it with :func:`read_chart`.
@@ -93,12 +97,13 @@ class Chart:
         Under ``corrected`` birth, sex, race and ethnicity stay however old they are.
 
         Raises:
-            InputError: ``at`` lies before birth or carries a time zone.
+            BeforeBirthError: ``at`` lies before birth.
+            InputError: it carries a time zone.
         """
         now = microseconds(at)
         if self.birth is not None and now < self.birth:
             born = EPOCH + timedelta(microseconds=self.birth)
-            raise InputError(
+            raise BeforeBirthError(
                 f"the time {at.isoformat()} is before the subject's birth", f"choose a time from {born.isoformat()} on"
             )
         inside = (self.time <= now) | self.static

@@ -1,6 +1,7 @@
 """Labels that have a record: of a subject of the dataset, at a time when the subject was born.
 
-One such row would stop a whole cohort; it is left out and counted instead, everywhere by this rule.
+One row without would stop a whole cohort; it is left out and counted instead, everywhere by this rule. That a record
+is empty or begins later is known only once it is written in a profile and strategy (:mod:`core.embedding.parts`).
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ import polars as pl
 LEFT_OUT = {
     "unknown_subject": "of subjects that the dataset lacks",
     "before_birth": "from before the subject's birth",
+    "before_first_event": "from before the subject's first event, with which the profile paper begins a record",
+    "empty_record": "whose record is empty in this serialisation",
+    "unfit_record": "whose record is too long for any encoder, or not valid Unicode",
 }
 """Kind of a label without a record -> what it is."""
 
@@ -21,7 +25,7 @@ class UsableLabels:
 
     Attributes:
         frame: the labels that have a record, columns as given.
-        left_out: rows by kind, a key of :data:`LEFT_OUT`; kinds without rows are absent.
+        left_out: rows by kind, one of the first two of :data:`LEFT_OUT`; kinds without rows are absent.
     """
 
     frame: pl.DataFrame

@@ -9,44 +9,40 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from core.ehr.content import records_sha256
-from core.ehr.markdown import SerializationOptions, serialize_many
+from core.ehr.markdown import SerializationOptions
 from core.ehr.record import SERIALIZER
 from core.ehr.store import Dataset, open_dataset
 from core.ehr.tasks import get_task
 from core.ehr.usable_labels import LEFT_OUT, usable_labels
 from core.embedding.cache import EmbeddingCache
-from core.embedding.cached import AnyEncoder, EmbedStats, embed_plans, plan_texts
-from core.embedding.checks import check_text
+from core.embedding.cached import AnyEncoder, EmbedStats, embed_plans
 from core.embedding.encoders import Piece, load_encoder
 from core.embedding.features import (
     ALL_TASKS,
     FORMAT,
     MANIFEST,
     PLAN,
-    part_is_whole,
     read_json,
+    read_left_out,
     write_json,
     write_part,
 )
+from core.embedding.parts import Part, PartResult, cut_parts, kept_rows, plan_part
 from core.embedding.registry import EncoderSpec, get_spec
 from core.errors import InputError
 from core.hashing import file_sha256
 from core.progress import Progress
 
-ROWS = (64, 1024)  # of a part, at least and at most, unless one subject has more
-PARTS = 2000  # of a large cohort
 ENGINES = ("local", "ray")
 _CHANGED = {
     "records_sha256": "the dataset's events or code descriptions have changed since",
@@ -93,19 +89,6 @@ class EncoderChoice:
 
 
 @dataclass(frozen=True)
-class Part:
-    """A unit of work: the rows (``subject_id``, ``prediction_time``, ``task``) of consecutive subjects."""
-
-    number: int
-    rows: pl.DataFrame
-
-    @property
-    def file(self) -> str:
-        """Name of the part's file."""
-        return f"part-{self.number:05d}.parquet"
-
-
-@dataclass(frozen=True)
 class CohortReport:
     """What a run did.
 
@@ -149,8 +132,8 @@ def embed_cohort(
         progress: called with (rows done, rows in all, speed and time left).
 
     Raises:
-        InputError: unknown task or engine, no labels, a record that cannot be embedded, a folder of another run or of
-            the dataset as it was before it changed.
+        InputError: unknown task or engine, no label with a record, a folder of another run or of the dataset as it
+            was before it changed.
         MissingError: weights, server or ray are not there.
     """
     if engine not in ENGINES:
@@ -168,7 +151,8 @@ def embed_cohort(
     plan = _plan(dataset, loaded, options, rows, tasks or dataset.tasks())
     _enter(dest, plan)
     parts = cut_parts(rows)
-    left = [part for part in parts if not part_is_whole(dest / part.file, part.rows, loaded.dimension)]
+    finished = {part.number: read_left_out(dest / part.file, part.rows, loaded.dimension) for part in parts}
+    left = [part for part in parts if finished[part.number] is None]
     resumed = len(rows) - sum(len(part.rows) for part in left)
     stats = EmbedStats()
     start = time.monotonic()
@@ -179,9 +163,11 @@ def embed_cohort(
     else:
         results = run_local(dataset, loaded, EmbeddingCache() if choice.cache else None, options, left)
     done = resumed
-    for part, vectors, counted in results:
-        write_part(dest / part.file, part.rows, vectors)
-        stats.add(counted)
+    for result in results:
+        part = result.part
+        write_part(dest / part.file, kept_rows(part.rows, result.left_out), result.vectors, result.left_out)
+        finished[part.number] = result.left_out
+        stats.add(result.stats)
         done += len(part.rows)
         if progress:
             elapsed = max(1e-9, time.monotonic() - start)
@@ -189,14 +175,25 @@ def embed_cohort(
             note = f"{stats.computed / elapsed:,.0f} tokens/s, {left_s:,.0f} s left, {stats.saved:.0%} of tokens saved"
             progress(done, len(rows), note)
     seconds = time.monotonic() - start
-    _finish(dest, plan, parts, dataset, loaded, left_out)
-    return CohortReport(dest, len(rows), resumed, seconds, stats, left_out)
+    kept: dict[str, pl.DataFrame] = {}
+    for part in parts:
+        without = finished[part.number] or {}
+        kept[part.file] = kept_rows(part.rows, without)
+        for position, kind in without.items():
+            left_out[kind] = left_out.get(kind, 0) + part.rows["labels"][position]
+    left_out = {kind: left_out[kind] for kind in LEFT_OUT if kind in left_out}
+    n = sum(map(len, kept.values()))
+    if not n:
+        raise _nothing_left(dataset, left_out)
+    _finish(dest, plan, kept, dataset, loaded, left_out)
+    return CohortReport(dest, n, n - sum(len(kept[part.file]) for part in left), seconds, stats, left_out)
 
 
 def cohort_rows(dataset: Dataset, tasks: Sequence[str] | None, by_task: bool) -> tuple[pl.DataFrame, dict[str, int]]:
-    """The rows to embed (``subject_id``, ``prediction_time``, ``task``, sorted, without repetition), and what is not.
+    """The rows to embed, sorted, without repetition, and what is not.
 
-    With ``by_task`` False a record is one row, of task ``all``, whatever number of tasks ask for it. Labels without a
+    A row has ``subject_id``, ``prediction_time``, ``task`` and ``labels``, the number of labels that it serves. With
+    ``by_task`` False a record is one row, of task ``all``, whatever number of tasks ask for it. Labels without a
     record are left out and counted by kind over all tasks.
     """
     chosen = list(dict.fromkeys(tasks)) if tasks is not None else dataset.tasks()
@@ -213,51 +210,17 @@ def cohort_rows(dataset: Dataset, tasks: Sequence[str] | None, by_task: bool) ->
         usable.frame.select("subject_id", "prediction_time", pl.lit(name).alias("task"))
         for usable, name in zip(found, names)
     ]
-    rows = pl.concat(keys).unique().sort("subject_id", "prediction_time", "task")
+    columns = ["subject_id", "prediction_time", "task"]
+    rows = pl.concat(keys).group_by(columns).agg(pl.len().alias("labels")).sort(columns)
     left_out = {kind: n for kind in LEFT_OUT if (n := sum(usable.left_out.get(kind, 0) for usable in found))}
     if left_out and not len(rows):
-        raise InputError(
-            f"all labels of {dataset.name} are {' or '.join(LEFT_OUT[kind] for kind in left_out)}", "check the labels"
-        )
+        raise _nothing_left(dataset, left_out)
     return rows, left_out
 
 
-def cut_parts(rows: pl.DataFrame) -> list[Part]:
-    """Cut rows into parts of whole subjects: small ones, so that little is lost in a kill, but not too many files."""
-    size = min(max(len(rows) // PARTS, ROWS[0]), ROWS[1])
-    counts = rows.group_by("subject_id", maintain_order=True).len()["len"].to_list()
-    parts: list[Part] = []
-    start = filled = 0
-    for count in counts:
-        if filled and filled + count > size:
-            parts.append(Part(len(parts), rows[start : start + filled]))
-            start, filled = start + filled, 0
-        filled += count
-    return [*parts, Part(len(parts), rows[start:])] if filled else parts
-
-
-def part_texts(dataset: Dataset, part: Part, options: SerializationOptions) -> list[str]:
-    """The record of each row. Raises InputError, with the subject, for one that cannot be embedded."""
-    texts: dict[tuple[int, datetime], str] = {}
-    times = part.rows.group_by("subject_id", maintain_order=True).agg(pl.col("prediction_time").unique().sort())
-    for subject, moments in times.iter_rows():
-        try:
-            records = serialize_many(dataset.events(subject), moments, dataset.vocabulary, options)
-            for moment, record in zip(moments, records, strict=True):
-                check_text(record.text)
-                texts[subject, moment] = record.text
-        except InputError as error:
-            raise InputError(f"subject {subject}: {error.what}", error.fix) from error
-    return [texts[row["subject_id"], row["prediction_time"]] for row in part.rows.iter_rows(named=True)]
-
-
-def plan_part(dataset: Dataset, encoder: AnyEncoder, part: Part, options: SerializationOptions) -> list[list[Piece]]:
-    """Write a part's records and cut them into the encoder's pieces: all that comes before computing."""
-    instructions = [
-        None if task == ALL_TASKS else get_task(task).instruction_for(options.strategy)
-        for task in part.rows["task"].to_list()
-    ]
-    return plan_texts(encoder, part_texts(dataset, part, options), instructions)
+def _nothing_left(dataset: Dataset, left_out: Mapping[str, int]) -> InputError:
+    said = " or ".join(LEFT_OUT[kind] for kind in left_out)
+    return InputError(f"all labels of {dataset.name} are {said}", "check the labels and the serialisation")
 
 
 def run_local(
@@ -266,20 +229,20 @@ def run_local(
     cache: EmbeddingCache | None,
     options: SerializationOptions,
     parts: Sequence[Part],
-) -> Iterator[tuple[Part, np.ndarray, EmbedStats]]:
+) -> Iterator[PartResult]:
     """Embed parts in this process; the next part is read, written and cut while this one is computed."""
     with ThreadPoolExecutor(1, thread_name_prefix="serialise") as ahead:
 
-        def submit(number: int) -> Future[list[list[Piece]]] | None:
+        def submit(number: int) -> Future[tuple[list[list[Piece]], dict[int, str]]] | None:
             return ahead.submit(plan_part, dataset, encoder, parts[number], options) if number < len(parts) else None
 
         coming = submit(0)
         for number, part in enumerate(parts):
             assert coming is not None
-            plans = coming.result()
+            plans, left_out = coming.result()
             coming = submit(number + 1)
             stats = EmbedStats()
-            yield part, embed_plans(encoder, plans, cache, stats=stats), stats
+            yield PartResult(part, left_out, embed_plans(encoder, plans, cache, stats=stats), stats)
 
 
 def _plan(
@@ -287,7 +250,7 @@ def _plan(
 ) -> dict[str, Any]:
     """What makes a run this run and no other. Neither the engine nor paths are part of it."""
     keys = hashlib.sha256()
-    for row in rows.iter_rows():
+    for row in rows.select("subject_id", "prediction_time", "task").iter_rows():
         keys.update(json.dumps([row[0], row[1].isoformat(), row[2]]).encode())
     identity = encoder.cache_identity
     identity.pop("url", None)
@@ -333,17 +296,17 @@ def _enter(dest: Path, plan: dict[str, Any]) -> None:
 def _finish(
     dest: Path,
     plan: dict[str, Any],
-    parts: list[Part],
+    parts: Mapping[str, pl.DataFrame],
     dataset: Dataset,
     encoder: AnyEncoder,
     left_out: dict[str, int],
 ) -> None:
-    files = [{"file": part.file, "rows": len(part.rows), "sha256": file_sha256(dest / part.file)} for part in parts]
+    files = [{"file": file, "rows": len(rows), "sha256": file_sha256(dest / file)} for file, rows in parts.items()]
     manifest = plan | {
         "parts": files,
         "dimension": encoder.dimension,
         "left_out": left_out,
-        "subjects": int(sum(part.rows["subject_id"].n_unique() for part in parts)),
+        "subjects": int(sum(rows["subject_id"].n_unique() for rows in parts.values())),
         "synthetic": dataset.synthetic,
         "normalised": True,
         "licence": encoder.spec.licence,

@@ -5,6 +5,7 @@ the run is, which lets the same command go on where it stopped and refuses to mi
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from core.files import replacing, write_atomic
 from core.hashing import file_sha256
 
 FORMAT = 1
+_LEFT_OUT = b"left_out"  # in a part's metadata
 MANIFEST, PLAN = "manifest.json", "plan.json"
 ALL_TASKS = "all"
 """Task of a row whose embedding serves every task (the encoder takes no instruction)."""
@@ -80,13 +82,14 @@ def part_schema(dimension: int) -> pa.Schema:
     )
 
 
-def write_part(path: Path, rows: pl.DataFrame, vectors: np.ndarray) -> None:
+def write_part(path: Path, rows: pl.DataFrame, vectors: np.ndarray, left_out: Mapping[int, str] | None = None) -> None:
     """Write a part at once or not at all: a part that is there is whole.
 
     Args:
         path: the file.
         rows: ``subject_id``, ``prediction_time``, ``task``.
         vectors: float32 ``(n, dimension)``, finite and of length 1.
+        left_out: positions of the rows that were asked for and have no vector, among all that were, and why.
     """
     if len(rows) != len(vectors) or not np.isfinite(vectors).all():
         raise ValueError("rows and finite vectors must correspond")
@@ -99,25 +102,42 @@ def write_part(path: Path, rows: pl.DataFrame, vectors: np.ndarray) -> None:
         pa.FixedSizeListArray.from_arrays(flat, dimension),
     ]
     with replacing(path) as partial:
-        pq.write_table(pa.Table.from_arrays(columns, schema=part_schema(dimension)), partial, compression="zstd")
+        schema = part_schema(dimension)
+        if left_out:
+            schema = schema.with_metadata({_LEFT_OUT: json.dumps({str(at): kind for at, kind in left_out.items()})})
+        pq.write_table(pa.Table.from_arrays(columns, schema=schema), partial, compression="zstd")
 
 
-def part_is_whole(path: Path, rows: pl.DataFrame, dimension: int) -> bool:
-    """Whether a part is there with exactly these rows and finite vectors."""
+def read_left_out(path: Path, rows: pl.DataFrame, dimension: int) -> dict[int, str] | None:
+    """What a finished part leaves out of the rows that were asked for: kind by position, often nothing.
+
+    Args:
+        path: the file.
+        rows: all that were asked for.
+        dimension: of a vector.
+
+    Returns:
+        None where the part is not there, or not with exactly the other rows and finite vectors.
+    """
     if not path.is_file():
-        return False
+        return None
     try:
         table = pq.read_table(path, partitioning=None)
-        same = table.schema.equals(part_schema(dimension)) and table.num_rows == len(rows)
-        return (
-            same
-            and table["subject_id"].to_pylist() == rows["subject_id"].to_list()
-            and table["prediction_time"].to_pylist() == rows["prediction_time"].to_list()
-            and table["task"].to_pylist() == rows["task"].to_list()
+        noted = json.loads((table.schema.metadata or {}).get(_LEFT_OUT, b"{}"))
+        left_out = {int(position): str(kind) for position, kind in noted.items()}
+        kept = [position for position in range(len(rows)) if position not in left_out]
+        whole = (
+            table.schema.equals(part_schema(dimension))
+            and table.num_rows == len(kept)
+            and all(
+                table[name].to_pylist() == rows[name][kept].to_list()
+                for name in ("subject_id", "prediction_time", "task")
+            )
             and bool(np.isfinite(_matrix(table, dimension)).all())
         )
-    except (pa.ArrowException, OSError, ValueError):
-        return False
+    except (pa.ArrowException, OSError, ValueError, AttributeError):
+        return None
+    return left_out if whole else None
 
 
 def _read_part(path: Path, sha256: str, dimension: int) -> pa.Table:

@@ -6,6 +6,7 @@ embedding cache is each machine's own.
 """
 
 import importlib.util
+import json
 import logging
 import os
 import sys
@@ -18,6 +19,7 @@ import polars as pl
 
 from core.ehr.markdown import SerializationOptions
 from core.embedding.cached import EmbedStats, embed_plans
+from core.embedding.parts import Part, PartResult, plan_part
 from core.errors import ChartlightError, InputError, MissingError
 from core.settings import PROJECT_ROOT
 
@@ -42,23 +44,27 @@ class PartWorker:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Embed one part: its number and rows in, its number and vectors out, or the error that it gave."""
-        from core.embedding.cohort import Part, plan_part
-
         number = int(batch["number"][0])
         part = Part(number, pl.read_ipc(bytes(batch["rows"][0])))
         stats = EmbedStats()
         try:
-            plans = plan_part(self.dataset, self.encoder, part, self.options)
+            plans, left_out = plan_part(self.dataset, self.encoder, part, self.options)
             vectors = embed_plans(self.encoder, plans, self.cache, stats=stats)
         except ChartlightError as error:  # reported, not retried: it would fail again
-            return {"number": [number], "vectors": [b""], "stats": [[0, 0, 0, 0]], "error": [[error.what, error.fix]]}
+            return _answer(number, b"", {}, [0, 0, 0, 0], [error.what, error.fix])
         counts = [stats.tokens, stats.computed, stats.pieces, stats.computed_pieces]
-        return {"number": [number], "vectors": [vectors.tobytes()], "stats": [counts], "error": [["", ""]]}
+        return _answer(number, vectors.tobytes(), left_out, counts, ["", ""])
+
+
+def _answer(number: int, vectors: bytes, left_out: dict[int, str], stats: list[int], error: list[str]) -> dict:
+    """What a worker gives back for a part, as a batch of one row."""
+    noted = json.dumps(list(left_out.items()))
+    return {"number": [number], "vectors": [vectors], "left_out": [noted], "stats": [stats], "error": [error]}
 
 
 def run_ray(
-    path: Path, choice: Any, options: SerializationOptions, parts: Sequence[Any], workers: int
-) -> Iterator[tuple[Any, np.ndarray, EmbedStats]]:
+    path: Path, choice: Any, options: SerializationOptions, parts: Sequence[Part], workers: int
+) -> Iterator[PartResult]:
     """Embed parts with ``workers`` actors, in whatever order they finish.
 
     Joins the cluster of ``RAY_ADDRESS`` or the one that is running in this process; else starts Ray on this machine
@@ -92,8 +98,8 @@ def _start(ray: Any, workers: int) -> None:
 
 
 def _results(
-    ray: Any, path: Path, choice: Any, options: SerializationOptions, parts: Sequence[Any], workers: int
-) -> Iterator[tuple[Any, np.ndarray, EmbedStats]]:
+    ray: Any, path: Path, choice: Any, options: SerializationOptions, parts: Sequence[Part], workers: int
+) -> Iterator[PartResult]:
     from core.embedding.onnx_backend import available_threads
 
     context = ray.data.DataContext.get_current()
@@ -121,8 +127,9 @@ def _results(
         if what:
             raise InputError(str(what), str(fix))
         part = by_number[int(row["number"])]
-        vectors = np.frombuffer(row["vectors"], dtype=np.float32).reshape(len(part.rows), -1)
-        yield part, vectors, EmbedStats(*map(int, row["stats"]))
+        left_out = {int(position): str(kind) for position, kind in json.loads(row["left_out"])}
+        vectors = np.frombuffer(row["vectors"], dtype=np.float32).reshape(len(part.rows) - len(left_out), -1)
+        yield PartResult(part, left_out, vectors, EmbedStats(*map(int, row["stats"])))
 
 
 def _gpus_each(ray: Any, choice: Any, workers: int) -> float:

@@ -187,8 +187,13 @@ def ablation_features(
         if takes_instruction(encoder):
             wording = instruction_for(task or tasks[0], ablation.options.strategy, ablation.instruction)
         matrices.append(embed_rows(dataset, encoder, subject, time, ablation.options, wording, cache, progress))
-    subjects, times = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
-    names = np.concatenate([np.full(len(part[1]), part[0]) for part in parts]) if per_task else None
+    matrix = np.concatenate(matrices)
+    # what no encoder can read in this variant counts as missing, and is named by the run, as where `embed` left it out
+    read = np.isfinite(matrix).all(axis=1)
+    if not read.any():
+        raise InputError(f"no record can be read under {ablation.name}", "choose another ablation")
+    subjects, times = (np.concatenate([part[i] for part in parts])[read] for i in (1, 2))
+    names = np.concatenate([np.full(len(part[1]), part[0]) for part in parts])[read] if per_task else None
     about = {
         "encoder": encoder.identity,
         "serialization": describe(ablation.options),
@@ -201,7 +206,7 @@ def ablation_features(
         subjects,
         times,
         names,
-        np.concatenate(matrices),
+        matrix[read],
         variant=ablation.name,
         about=about,
     )

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from core.ehr.markdown import Record, SerializationOptions, serialize, serialize_many
+from core.ehr.markdown import Record, SerializationOptions, serialize
 from core.ehr.tasks import INSTRUCTION_PREFIXES, NEUTRAL_QUERY, get_task
 from core.embedding.cached import embed_texts
+from core.embedding.parts import readable_texts
 from core.errors import InputError
 from core.progress import Progress
 from core.risk.identity import FeatureIdentity
@@ -118,11 +119,12 @@ def embed_rows(
         visit: called with (row, events of its subject), for what else is read off the events.
 
     Returns:
-        float32 ``(n, d)``, one row a record.
+        float32 ``(n, d)``, one row a record; NaN for a record that no encoder can read (empty in this serialisation,
+        or from before it begins, see :func:`core.embedding.parts.readable_texts`), which is not visited.
     """
     subject = np.asarray(subject, np.int64)
     moments = np.asarray(time, "datetime64[us]").astype(datetime)
-    out = np.empty((len(subject), encoder.dimension), dtype=np.float32)
+    out = np.full((len(subject), encoder.dimension), np.nan, dtype=np.float32)
     order = np.argsort(subject, kind="stable")
     ids, start = np.unique(subject[order], return_index=True)
     rows_of = dict(zip(ids.tolist(), np.split(order, start[1:])))
@@ -142,9 +144,13 @@ def embed_rows(
 
     for subject_id, events in dataset.iter_events(ids.tolist()):
         rows = rows_of[subject_id].tolist()
-        for row, record in zip(rows, serialize_many(events, moments[rows].tolist(), dataset.vocabulary, options)):
+        written = readable_texts(events, moments[rows].tolist(), dataset.vocabulary, options)
+        for row, (text, unreadable) in zip(rows, written, strict=True):
+            if unreadable is not None:
+                done += 1
+                continue
             block.append(row)
-            texts.append(record.text)
+            texts.append(text)
             if visit:
                 visit(row, events)
         if len(block) >= _BLOCK:

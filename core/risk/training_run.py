@@ -57,6 +57,7 @@ class TrainingRun:
         if not self.tasks:
             raise InputError(f"{dataset.name} has no usable label of any task", "make labels and splits first")
         self.subject, self.time = unique_times(self.tasks)
+        self.shared: np.ndarray | None = None
         self.attributes: list[RowAttributes | None] = [None] * len(self.subject)
         self.matrices: dict[str, np.ndarray] = {}
 
@@ -74,6 +75,7 @@ class TrainingRun:
             )
             self.matrices = {labels.task: shared[self._rows(labels)] for labels in self.tasks}
             self.shared = shared
+            self._leave_out_unreadable()
             return
         for labels in self.tasks:
             rows = self._rows(labels)
@@ -92,6 +94,22 @@ class TrainingRun:
                 progress,
                 note_task,
             )
+        self._leave_out_unreadable()
+
+    def _leave_out_unreadable(self) -> None:
+        """Leave out the labels whose record no encoder can read, and say so."""
+        tasks = []
+        for labels in self.tasks:
+            read = np.isfinite(self.matrices[labels.task]).all(axis=1)
+            if n := int((~read).sum()):
+                message = f"{n} labels have no record that can be read in this serialisation and were left out"
+                self.problems.append(Problem(labels.task, "unreadable_record", n, message))
+            if read.any():
+                tasks.append(labels.take(np.flatnonzero(read)))
+                self.matrices[labels.task] = self.matrices[labels.task][read]
+        if not tasks:
+            raise InputError("no label has a record that can be read", "choose another profile or strategy")
+        self.tasks = tasks
 
     def fit(self, dest: Path, progress: Progress | None = None) -> TrainedHeads:
         """Fit and write all heads, and the neighbours where one embedding serves all tasks; else none stay there."""
@@ -112,13 +130,15 @@ class TrainingRun:
 
     def neighbours(self) -> NeighbourPool:
         """At most :data:`MAX_NEIGHBOURS` embedded records with outcomes, drawn without looking at the outcomes."""
+        assert self.shared is not None  # embedded, and once for all tasks
         outcome = np.full((len(self.subject), len(SUBTASK_BY_KEY)), -1, dtype=np.int8)
         for labels in self.tasks:
             rows = self._rows(labels)
             for key, target in labels.target.items():
                 outcome[rows, list(SUBTASK_BY_KEY).index(key)] = target
         rng = np.random.default_rng(self.source.seed)
-        keep = np.sort(rng.permutation(len(self.subject))[:MAX_NEIGHBOURS])
+        order = rng.permutation(len(self.subject))
+        keep = np.sort(order[np.isfinite(self.shared[order]).all(axis=1)][:MAX_NEIGHBOURS])
         return NeighbourPool(self.shared[keep], self.subject[keep], self.time[keep], outcome[keep])
 
     def _rows(self, labels: TaskLabels) -> np.ndarray:

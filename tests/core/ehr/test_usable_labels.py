@@ -26,5 +26,5 @@ def test_labels_of_strangers_and_from_before_birth_are_left_out_and_counted(tmp_
     labels = pl.DataFrame(rows, schema=schema, orient="row")
     usable = usable_labels(open_dataset(tmp_path), labels.drop("kind"))
     assert_frame_equal(usable.frame, labels.filter(pl.col("kind").is_null()).drop("kind"))
-    assert usable.left_out == {"unknown_subject": 2, "before_birth": 1} and set(usable.left_out) == set(LEFT_OUT)
+    assert usable.left_out == {"unknown_subject": 2, "before_birth": 1} and set(usable.left_out) <= set(LEFT_OUT)
     assert usable_labels(open_dataset(tmp_path), usable.frame).left_out == {}

@@ -22,10 +22,12 @@ from core.ehr.markdown import SerializationOptions, serialize
 from core.ehr.store import open_dataset
 from core.ehr.tasks import get_task
 from core.embedding import cohort as cohort_module
+from core.embedding import parts as parts_module
 from core.embedding import ray_engine
-from core.embedding.cohort import EncoderChoice, cut_parts, embed_cohort
+from core.embedding.cohort import EncoderChoice, embed_cohort
 from core.embedding.encoders import load_encoder
 from core.embedding.features import read_features
+from core.embedding.parts import cut_parts
 from core.errors import InputError, MissingError
 from core.settings import PROJECT_ROOT, get_settings
 from tests.core.embedding.tiny_models import TEMPLATE, WIDTH, registry_entry
@@ -51,7 +53,7 @@ def own_settings(tmp_path, tiny_folders, monkeypatch):
     monkeypatch.setenv("CHARTLIGHT_ENCODERS", str(own))
     monkeypatch.setenv("CHARTLIGHT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CHARTLIGHT_DEVICE", "cpu")
-    monkeypatch.setattr(cohort_module, "ROWS", (8, 8))
+    monkeypatch.setattr(parts_module, "ROWS", (8, 8))
     get_settings.cache_clear()
     yield
     get_settings.cache_clear()
@@ -99,7 +101,7 @@ def test_a_killed_run_goes_on_where_it_stopped(demo, tmp_path):
     embed_cohort(demo, whole, EncoderChoice("tiny-bert", cache=False), TASKS)
     dest = tmp_path / "f"
     code = (
-        "import sys, time; from pathlib import Path; from core.embedding import cohort; cohort.ROWS = (8, 8)\n"
+        "import sys, time; from pathlib import Path; from core.embedding import cohort, parts; parts.ROWS = (8, 8)\n"
         "write = cohort.write_part\n"
         "cohort.write_part = lambda *a: (write(*a), print('part', flush=True), time.sleep(0.2))\n"
         f"cohort.embed_cohort(Path({str(demo)!r}), Path({str(dest)!r}), "
@@ -222,22 +224,79 @@ def test_labels_without_a_record_are_left_out_and_counted(copied, tmp_path, caps
         embed_cohort(copied, tmp_path / "none", "tiny-bert", TASKS)
 
 
-def test_a_record_that_cannot_be_embedded_is_named_and_what_is_done_stays(demo, tmp_path, monkeypatch):
-    rows, _ = cohort_module.cohort_rows(open_dataset(demo), TASKS, by_task=False)
-    bad = rows["subject_id"][-1]
-    write = cohort_module.serialize_many
+@pytest.fixture
+def unreadable(demo, tmp_path) -> Path:
+    """The cohort without births, with a label of its first subject in 1850, long before any event."""
+    path = tmp_path / "unreadable"
+    shutil.copytree(demo, path)
+    for file in path.glob("data/**/*.parquet"):
+        rewrite(file, lambda frame: frame.filter(pl.col("code") != "MEDS_BIRTH"))
+    early = datetime(1850, 1, 1)
+    for task in TASKS:
+        rewrite(
+            next(path.glob(f"labels/{task}/*.parquet")),
+            lambda frame: pl.concat(
+                [frame, frame[:1].with_columns(prediction_time=pl.lit(early, frame.schema["prediction_time"]))]
+            ),
+        )
+    return path
 
-    def broken(events, times, vocabulary, options):
-        records = write(events, times, vocabulary, options)
-        if events.height == open_dataset(demo).events(bad).height:
-            return [type("Record", (), {"text": " "})() for _ in records]
-        return records
 
-    monkeypatch.setattr(cohort_module, "serialize_many", broken)
-    with pytest.raises(InputError, match=rf"subject {bad}: a text to embed is empty"):
-        embed_cohort(demo, tmp_path / "f", "tiny-bert", TASKS)
-    assert list((tmp_path / "f").glob("part-*.parquet"))
-    monkeypatch.undo()
+@pytest.mark.parametrize(
+    ("words", "kind", "said"),
+    [
+        (
+            ["--profile", "paper"],
+            "before_first_event",
+            "from before the subject's first event, with which the profile",
+        ),
+        (["--strategy", "recent_codes"], "empty_record", "whose record is empty in this serialisation"),
+    ],
+)
+def test_records_that_cannot_be_read_stop_nothing_and_are_counted(unreadable, tmp_path, capsys, words, kind, said):
+    first = open_dataset(unreadable).labels("guo_los")["subject_id"][0]
+    arguments = ["embed", str(unreadable), "--encoder", "tiny-bert", "--tasks", ",".join(TASKS), *words]
+    assert cli.main([*arguments, "--out", str(tmp_path / "f")]) == 0
+    printed = capsys.readouterr().out
+    assert f"left out: 2 labels {said}" in printed
+    features = read_features(tmp_path / "f")
+    assert features.manifest["left_out"] == {kind: 2}
+    labels = pl.concat([open_dataset(unreadable).labels(task) for task in TASKS])
+    asked = labels.select("subject_id", "prediction_time").unique().sort("subject_id", "prediction_time")
+    readable = asked.filter(pl.col("prediction_time").dt.year() > 1850)
+    assert len(readable) < len(asked) and first in asked["subject_id"]
+    assert features.subject_id.tolist() == readable["subject_id"].to_list()
+    assert features.prediction_time.tolist() == readable["prediction_time"].to_list()
+    assert np.isfinite(features.matrix).all() and features.manifest["rows"] == len(asked)
+    assert sum(part["rows"] for part in features.manifest["parts"]) == len(readable)
+    # a run that goes on knows what was left out without writing the records again
+    (tmp_path / "f" / "manifest.json").unlink()
+    assert cli.main([*arguments, "--out", str(tmp_path / "f")]) == 0
+    again = capsys.readouterr().out
+    assert f"{len(readable):,} rows, {len(readable):,} of them from an earlier run" in again and said in again
+    assert read_features(tmp_path / "f").manifest["left_out"] == {kind: 2}
+
+
+def test_a_worker_tells_what_it_left_out(unreadable):
+    options = SerializationOptions(strategy="recent_codes")
+    rows, _ = cohort_module.cohort_rows(open_dataset(unreadable), TASKS, by_task=False)
+    bad = int(np.flatnonzero(rows["prediction_time"].dt.year() == 1850)[0])
+    rows = rows[: bad + 2]
+    worker = ray_engine.PartWorker(unreadable, EncoderChoice("tiny-bert", cache=False), options, 1)
+    batch = {"number": [4], "rows": [rows.write_ipc(None).getvalue()]}
+    answer = {name: values[0] for name, values in worker(batch).items()}
+    assert answer["number"] == 4 and answer["error"] == ["", ""]
+    assert json.loads(answer["left_out"]) == [[bad, "empty_record"]]
+    assert len(answer["vectors"]) == (len(rows) - 1) * WIDTH * 4
+
+
+def test_a_cohort_without_any_readable_record_is_an_error(unreadable, tmp_path):
+    for path in unreadable.glob("labels/*/*.parquet"):
+        rewrite(path, lambda frame: frame.filter(pl.col("prediction_time").dt.year() == 1850))
+    options = SerializationOptions(strategy="recent_codes")
+    with pytest.raises(InputError, match=r"all labels of .* are whose record is empty"):
+        embed_cohort(unreadable, tmp_path / "f", "tiny-bert", TASKS, options=options)
+    assert not (tmp_path / "f" / "manifest.json").exists()
 
 
 def test_bad_choices_are_clear_errors_before_anything_is_written(demo, tmp_path, monkeypatch):

@@ -25,6 +25,8 @@ from core.risk.models import choose_models
 from core.risk.records import embed_rows
 from core.risk.results import COLUMNS, differences_table
 from core.risk.runner import RunOptions, count_feature_set, load_labels, read_predictions, read_result, run_benchmark
+from core.risk.train import TrainingSource
+from core.risk.training_run import TrainingRun
 from core.risk.units import UnitPart, UnitResult, UnitSpec, load_unit, run_unit
 from core.settings import get_settings
 
@@ -347,6 +349,65 @@ def test_ablations_make_feature_sets(dataset):
     full = ablation_features(Ablation("", Spec, SerializationOptions()), encoder, dataset, ["guo_los"], rows)
     assert only.variant == "sections=only:demographics" and only.matrix.shape == full.matrix.shape
     assert np.abs(only.matrix - full.matrix).max() > 0
+
+
+RECENT = SerializationOptions(profile="paper", strategy="recent_codes", lookback=timedelta(days=120))
+"""Records that are empty for whoever had no visit in the last 120 days."""
+
+
+def has_recent_events(dataset, subject, time):
+    events = dataset.scan().select("subject_id", "time", "code").collect()
+    events = events.filter(~pl.col("code").is_in(["MEDS_BIRTH", "Gender/F", "Gender/M"]))
+    by_subject = {key[0]: part["time"].to_numpy() for key, part in events.group_by("subject_id")}
+    return np.array(
+        [
+            bool(((by_subject[s] <= t) & (by_subject[s] >= t - np.timedelta64(120, "D"))).any())
+            for s, t in zip(subject, time)
+        ]
+    )
+
+
+@pytest.mark.parametrize("template", ["{record}", "Instruct: {instruction}\nQuery:\n{record}"])
+def test_records_that_an_ablation_empties_count_as_missing_and_stop_nothing(dataset, embedded, tmp_path, template):
+    encoder = HashEncoder(template)
+    labels = {"guo_los": load_task_labels(dataset, "guo_los")[0]}
+    subject, time = unique_times(list(labels.values()))
+    readable = has_recent_events(dataset, subject, time)
+    assert 50 < readable.sum() < len(readable) - 50
+    ablation = Ablation("lookback=120d", encoder.spec, RECENT)
+    found = ablation_features(ablation, encoder, dataset, ["guo_los"], {"guo_los": (subject, time)})
+    np.testing.assert_array_equal(found.subject, subject[readable])
+    np.testing.assert_array_equal(found.time, time[readable])
+    assert np.isfinite(found.matrix).all() and len(found.matrix) == readable.sum()
+    result = run_benchmark(dataset, [embedded, found], tmp_path, ["guo_los"], RunOptions(replicates=20))
+    (problem,) = result.problems
+    assert (problem.kind, problem.count) == ("missing_features", (~readable).sum())
+
+
+def test_an_ablation_without_any_readable_record_is_an_error(dataset):
+    encoder = HashEncoder()
+    rows = {"guo_los": unique_times([load_task_labels(dataset, "guo_los")[0]])}
+    options = SerializationOptions(profile="paper", strategy="recent_codes", lookback=timedelta(hours=1))
+    with pytest.raises(InputError, match="no record can be read under lookback=1h"):
+        ablation_features(Ablation("lookback=1h", encoder.spec, options), encoder, dataset, ["guo_los"], rows)
+
+
+@pytest.mark.parametrize("template", ["{record}", "Instruct: {instruction}\nQuery:\n{record}"])
+def test_heads_are_trained_on_the_records_that_can_be_read(dataset, tmp_path, template):
+    encoder = HashEncoder(template)
+    run = TrainingRun(dataset, encoder, RECENT, TrainingSource("shaped", True, ""), None, ["guo_los"], None)
+    (before,) = run.tasks
+    readable = has_recent_events(dataset, before.subject, before.time)
+    run.embed()
+    assert [(p.task, p.kind, p.count) for p in run.problems] == [("guo_los", "unreadable_record", (~readable).sum())]
+    np.testing.assert_array_equal(run.tasks[0].subject, before.subject[readable])
+    trained = run.fit(tmp_path)
+    data = trained.heads["guo_los"].card["data"]
+    assert sum(data[split] for split in ("train", "tuning", "held_out")) == readable.sum()
+    if template == "{record}":
+        pool = run.neighbours()
+        assert len(pool.subject) == readable.sum()
+        assert not set(pool.subject.tolist()) - set(before.subject[readable].tolist())
 
 
 def test_an_ablation_changes_one_setting_of_the_features_it_is_compared_with(tmp_path, monkeypatch):
