@@ -2,6 +2,7 @@
 
 import pytest
 
+from core.ehr.escape import escape_markdown
 from core.embedding.registry import encoder_specs
 from tests.pages.conftest import shown
 from tests.pages.test_patients import sound
@@ -30,6 +31,16 @@ def test_every_encoder_has_its_facts(open_page, title):
     app = open_page(PAGE, query={"facts-kind": "Text encoders", "model": title})
     sound(app)
     assert app.selectbox[-1].value == title
+
+
+def test_a_server_bounds_what_is_read_and_the_card_says_so(open_page):
+    (server,) = [spec.title for spec in encoder_specs().values() if spec.remote]
+    text = shown(open_page(PAGE, query={"facts-kind": "Text encoders", "model": server}))
+    assert "no bound" not in text
+    assert escape_markdown("as many as the server takes; it cuts longer records or refuses them") in text
+    assert "that of the model behind the server" in text
+    local = shown(open_page(PAGE, query={"facts-kind": "Text encoders", "model": encoder_specs()["minilm"].title}))
+    assert "behind the server" not in local and "as many as the server" not in local
 
 
 def test_without_heads_the_page_says_so(open_page, tmp_path):

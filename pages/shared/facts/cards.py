@@ -67,8 +67,9 @@ def _segmenter(card: dict[str, Any]) -> Facts:
 def _encoder(spec: Any) -> Facts:
     reading = {
         "dimension": spec.dimension or "as the server answers",
-        "context": spec.context,
-        "tokens_read_at_most": spec.max_tokens or "no bound",
+        "context": spec.context or "that of the model behind the server",
+        "tokens_read_at_most": spec.max_tokens
+        or "as many as the server takes; it cuts longer records or refuses them",
         "pooling": spec.pooling,
         "attention": spec.attention,
         "chunks": "none" if spec.chunking == "none" else f"{spec.chunking}, {spec.chunk_tokens} tokens",
