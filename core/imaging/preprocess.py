@@ -78,6 +78,11 @@ class Geometry:
             sides.append(np.maximum(within, 0) * count / whole)
         return np.outer(*sides)
 
+    def content_cells(self, cells: tuple[int, int]) -> tuple[slice, slice]:
+        """Rows and columns of a layer's cells (a, b) that lie on the image, if only in part."""
+        rows, columns = (np.flatnonzero(self.content_share(cells).any(axis=axis)) for axis in (1, 0))
+        return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
     def to_image(self, maps: torch.Tensor, mode: Literal["bilinear", "nearest"] = "bilinear") -> torch.Tensor:
         """Bring maps (..., H, W) at grid size to the image's pixels (..., h, w); exact where nothing was resized."""
         return _interpolate(self.crop(maps), self.image_size, mode)

@@ -3,7 +3,7 @@
 After Adebayo et al. 2018: weights are randomised from the head down to the first layer, one stage after the other
 and each on top of the ones before, and the map of the same region is compared with the original. Weights are
 shuffled within each tensor, so that their distribution and the scale of the activations stay. It is done on a
-private copy of the network.
+private copy of the network. Maps are compared in the cells that lie on the image, not in the padding around it.
 """
 
 import copy
@@ -113,15 +113,17 @@ def randomisation(
         model = copy.deepcopy(segmenter.model)
     generator = torch.Generator().manual_seed(seed)
     stages = stages_from_head(model)
+    shape = result.maps[layer].seg_grad.shape
+    cells = geometry.content_cells(shape)
     steps = []
     report(0, len(stages), "stages")
     for index, stage in enumerate(stages):
         shuffle_weights(model.get_submodule(stage), generator)
         _, maps = maps_of_mask(model, tensor, result.mask, result.class_index, [layer], checked=False)
-        steps.append(_compare(stage, result.maps[layer], maps[layer]))
+        steps.append(_compare(stage, result.maps[layer], maps[layer], cells))
         report(index + 1, len(stages), "stages")
-    edges = _edges(tensor, result.maps[layer].seg_grad.shape)
-    similarity = {method: similarity_of(getattr(result.maps[layer], method), edges) for method in METHODS}
+    edges = _edges(tensor, shape)[cells]
+    similarity = {method: similarity_of(getattr(result.maps[layer], method)[cells], edges) for method in METHODS}
     return Randomisation(layer, tuple(steps), similarity, seed)
 
 
@@ -147,8 +149,8 @@ def similarity_of(first: np.ndarray, second: np.ndarray) -> float:
     return float(structural_similarity(scaled[0], scaled[1], win_size=window, data_range=1.0))
 
 
-def _compare(stage: str, original: LayerMaps, changed: LayerMaps) -> RandomisationStep:
-    pairs = {method: (getattr(original, method), getattr(changed, method)) for method in METHODS}
+def _compare(stage: str, original: LayerMaps, changed: LayerMaps, cells: tuple[slice, slice]) -> RandomisationStep:
+    pairs = {method: (getattr(original, method)[cells], getattr(changed, method)[cells]) for method in METHODS}
     return RandomisationStep(
         stage,
         {method: similarity_of(*pair) for method, pair in pairs.items()},

@@ -1,6 +1,7 @@
 """Stability: how far a map moves when the image hardly does, and whether it turns with the image.
 
-The region M stays the same (turned with the image for flips): this is about the map, not about the segmentation.
+The region M stays the same (turned with the image for flips): this is about the map, not about the segmentation. The
+padding around the image does not count, and is made anew of the noisy pixels.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ import torch
 from core.errors import InputError
 from core.imaging.agreement import spearman
 from core.imaging.cams import METHODS, CamResult, maps_of_mask
+from core.imaging.preprocess import pad_to
 from core.imaging.sanity import require_one_tile
 from core.imaging.segmenters import Segmenter, pixels_of
 from core.progress import Progress, silent
@@ -23,7 +25,7 @@ class StabilityNumbers:
 
     Attributes:
         noise_spearman: mean rank correlation with the original over the noisy images; None if a map was constant.
-        noise_change: largest relative change ||map' - map|| / ||map|| (max-sensitivity).
+        noise_change: largest relative change ||map' - map|| / ||map|| (max-sensitivity); None if the map is zero.
         flip_spearman: rank correlation with the original after flipping left-right and back, and upside-down.
     """
 
@@ -84,7 +86,8 @@ def stability(
     tensor, geometry = segmenter.prepare(pixels_of(image))
     require_one_tile(segmenter, geometry.grid_size)
     generator = torch.Generator().manual_seed(seed)
-    scale = float(tensor.std()) * noise
+    content = geometry.crop(tensor)[0]
+    scale = float(content.std()) * noise
     total = draws + 2
 
     def maps(changed: torch.Tensor, mask: np.ndarray) -> dict[str, np.ndarray]:
@@ -95,8 +98,8 @@ def stability(
     report(0, total, "versions")
     noisy = []
     for index in range(draws):
-        added = torch.randn(tensor.shape, generator=generator).to(tensor) * scale
-        noisy.append(maps(tensor + added, result.mask))
+        added = torch.randn(content.shape, generator=generator).to(content) * scale
+        noisy.append(maps(pad_to(content + added, geometry)[None], result.mask))
         report(index + 1, total, "versions")
     flipped = {}
     for index, (name, axis) in enumerate((("left-right", 1), ("upside-down", 0))):
@@ -105,14 +108,17 @@ def stability(
         report(draws + index + 1, total, "versions")
     numbers, spread = {}, {}
     for method in METHODS:
-        original = getattr(result.maps[layer], method)
-        ranks = [spearman(original, version[method]) for version in noisy]
+        raw = getattr(result.maps[layer], method)
+        cells = geometry.content_cells(raw.shape)
+        original = raw[cells]
+        versions = [version[method][cells] for version in noisy]
+        ranks = [spearman(original, version) for version in versions]
         known = [rank for rank in ranks if rank is not None]
         norm = float(np.linalg.norm(original))
         numbers[method] = StabilityNumbers(
             noise_spearman=float(np.mean(known)) if known else None,
-            noise_change=max(float(np.linalg.norm(v[method] - original)) for v in noisy) / norm if norm else None,
-            flip_spearman={name: spearman(original, turned[method]) for name, turned in flipped.items()},
+            noise_change=max(float(np.linalg.norm(v - original)) for v in versions) / norm if norm else None,
+            flip_spearman={name: spearman(original, turned[method][cells]) for name, turned in flipped.items()},
         )
         spread[method] = np.std([version[method] for version in noisy], axis=0)
     return Stability(layer, noise, draws, numbers, spread, seed)

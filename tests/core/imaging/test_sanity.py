@@ -1,10 +1,15 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from core.errors import InputError
-from core.imaging.cams import explain
+from core.imaging import stability as stability_module
+from core.imaging.cams import LayerMaps, explain
+from core.imaging.preprocess import pad_to
 from core.imaging.regions import Region
 from core.imaging.sanity import randomisation, shuffle_weights, similarity_of, stages_from_head
 from core.imaging.segmenters import wrap_model
@@ -103,3 +108,68 @@ def test_flips_of_a_symmetric_network_are_perfect():
     found = stability(segmenter, picture(), result, "1", draws=2)
     for numbers in found.numbers.values():
         assert all(value == pytest.approx(1, abs=1e-4) for value in numbers.flip_spearman.values())
+
+
+@pytest.fixture(scope="module")
+def padded():
+    """An image of 40 x 52 pixels on a grid of 64 x 64, and its maps with other values in the padding."""
+    segmenter, image = small_segmenter(), picture(40, 52)
+    result = explain(segmenter, image, Region("image"), 1)
+    assert result.geometry.content == (slice(12, 52), slice(6, 58))
+    changed = {}
+    for name, maps in result.maps.items():
+        raws = []
+        for raw in (maps.seg_grad, maps.seg_hires_grad):
+            cell = 64 // raw.shape[0]
+            on_image = np.zeros(raw.shape, bool)
+            on_image[12 // cell : -(-52 // cell), 6 // cell : -(-58 // cell)] = True
+            raws.append(np.where(on_image, raw, 5 - 40 * raw))
+        changed[name] = LayerMaps(*raws)
+    return segmenter, image, result, dataclasses.replace(result, maps=changed)
+
+
+def test_stability_does_not_look_at_the_padding(padded):
+    segmenter, image, result, other = padded
+    layer = "decoder.blocks.3"
+    assert not np.array_equal(result.maps[layer].seg_grad, other.maps[layer].seg_grad)
+    assert stability(segmenter, image, other, layer, draws=2).numbers == (
+        stability(segmenter, image, result, layer, draws=2).numbers
+    )
+
+
+def test_the_noise_is_that_of_the_image_and_its_padding_is_made_anew(padded, monkeypatch):
+    segmenter, image, result, _ = padded
+    seen = []
+    real = stability_module.maps_of_mask
+
+    def watched(network, tensor, mask, class_index, layers):
+        seen.append((tensor.clone(), real(network, tensor, mask, class_index, layers)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(stability_module, "maps_of_mask", watched)
+    found = stability(segmenter, image, result, LAYER, noise=0.1, draws=2)
+    tensor, geometry = segmenter.prepare(image)
+    assert len(seen) == 4
+    ranks = []
+    for noisy, (_, maps) in seen[:2]:
+        torch.testing.assert_close(noisy, pad_to(geometry.crop(noisy)[0], geometry)[None])
+        added = geometry.crop(noisy - tensor)
+        assert float(added.std()) == pytest.approx(0.1 * float(geometry.crop(tensor).std()), rel=0.03)
+        cells = slice(12 // 8, 7), slice(0, 8)  # 52 and 58 lie within the seventh and eighth cell of 8 pixels
+        pair = (raw.seg_hires_grad[cells].ravel() for raw in (result.maps[LAYER], maps[LAYER]))
+        assert maps[LAYER].seg_hires_grad.shape == (8, 8)
+        ranks.append(stats.spearmanr(*pair).statistic)
+    assert found.numbers["seg_hires_grad"].noise_spearman == pytest.approx(np.mean(ranks))
+
+
+def test_randomisation_does_not_look_at_the_padding(padded):
+    segmenter, image, result, other = padded
+    layer = "decoder.blocks.3"
+    assert randomisation(segmenter, image, other, layer) == randomisation(segmenter, image, result, layer)
+
+
+@pytest.mark.parametrize(
+    ("cells", "rows", "columns"), [(64, (12, 52), (6, 58)), (8, (1, 7), (0, 8)), (1, (0, 1), (0, 1))]
+)
+def test_cells_of_the_content(padded, cells, rows, columns):
+    assert padded[2].geometry.content_cells((cells, cells)) == (slice(*rows), slice(*columns))
