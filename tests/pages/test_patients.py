@@ -5,6 +5,7 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.shared.patients import record
 from tests.pages import cohort
 from tests.pages.conftest import shown
 
@@ -84,6 +85,32 @@ def test_record_counts_tokens_and_checks_leaks(open_page):
     text = shown(open_page(PAGE, query={"subject": "1"}))
     assert re.search(r"\*\*[\d,]+ tokens\*\* of minilm", text)
     assert "coded at discharge" in text  # its newest label lies inside a stay
+
+
+def test_all_views_of_a_record_count_the_same_lines(open_page, monkeypatch):
+    monkeypatch.setattr(record, "PART", 20)
+    app = open_page(PAGE, query={"subject": "1"})
+    total = int(re.search(r"(\d+) lines", shown(app))[1])
+    parts = next(group.label for group in app.button_group if "parts" in group.label)
+    assert parts.startswith(f"{total} lines in ") and total > 40
+    raw = open_page(PAGE, query={"subject": "1", "show": "raw"}).code[0].value
+    lines = open_page(PAGE, query={"subject": "1", "show": "lines"}).dataframe[0].value
+    assert len(raw.split("\n")) == total
+    for number, text in zip(lines["Line"], lines["Text"]):
+        if "](" not in raw.split("\n")[number - 1]:  # a date is shown without its link
+            assert raw.split("\n")[number - 1] == text
+
+
+def test_the_page_explains_the_date_that_every_record_has(open_page):
+    words = "the as-of time is always 2024-01-01"
+    for view in ("read", "raw"):
+        assert shown(open_page(PAGE, query={"subject": "1", "show": view})).count(words) == 1
+    assert words not in shown(open_page(PAGE, query={"subject": "1", "strategy": "recent_codes"})), "it has no date"
+    assert words not in shown(open_page(PAGE, query={"subject": "1", "times": "relative"}))
+
+
+def test_the_list_says_how_a_row_is_chosen_by_keyboard(open_page):
+    assert any("Shift and Space" in caption.value for caption in open_page(PAGE).caption)
 
 
 def test_without_the_encoder_the_record_is_still_read(open_page, tmp_path):

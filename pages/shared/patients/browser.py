@@ -136,7 +136,7 @@ def _table(page: pl.DataFrame, kept: Listed) -> None:
         st.session_state["_opened"] = opened + 1  # the list comes back with no row chosen
         selection.choose(int(page["subject_id"][chosen[0]]))
         st.rerun()
-    st.caption("Choose a row to open the patient.")
+    st.caption("Choose a row to open the patient; by keyboard, go to it with the arrows and press Shift and Space.")
 
 
 def rows(page: pl.DataFrame, relative: bool) -> pd.DataFrame:

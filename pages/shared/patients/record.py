@@ -57,7 +57,7 @@ def _tokens(record: Record) -> TokenCount | None:
 
 
 def _summary(patient: "Patient", record: Record, tokens: TokenCount | None) -> None:
-    parts = [f"{sum(bool(text) for text in record.texts):,} lines", f"{len(record.text):,} characters"]
+    parts = [f"{len(record.lines):,} lines", f"{len(record.text):,} characters"]
     if tokens:
         parts.append(f"**{tokens.total:,} tokens** of {plain(picker.chosen().spec.name)}")
     else:
@@ -140,6 +140,7 @@ def _read(patient: "Patient", record: Record, tokens: TokenCount | None) -> None
             key=f"contents-{record.options.strategy}",
             persist_state="page",
         )
+        _say_dates(patient, record)
     lines = [line for line in record.lines if not chosen or line.section == chosen]
     words = words.strip()
     with body:
@@ -165,6 +166,14 @@ def _read(patient: "Patient", record: Record, tokens: TokenCount | None) -> None
             )
 
 
+def _say_dates(patient: "Patient", record: Record) -> None:
+    """Explain the date that every record begins with; hidden dates are day counts, and recent codes have none."""
+    if record.options.strategy == "markdown" and not patient.clock.relative:
+        st.caption(
+            f"Dates are moved, as in the paper: in the text, the as-of time is always {display.SHOWN_TIME:%Y-%m-%d}."
+        )
+
+
 def _part(count: int, key: str) -> int:
     if count <= PART:
         return 0
@@ -181,8 +190,10 @@ def _part(count: int, key: str) -> int:
 
 
 def _raw(patient: "Patient", record: Record, tokens: TokenCount | None) -> None:
+    _say_dates(patient, record)
     text = patient.clock.text(record.text, display.SHOWN_TIME)
-    st.code(text.strip("\n"), language=None, line_numbers=True, height=HEIGHT, wrap_lines=True)
+    # Streamlit takes one line break from each end; blank lines count, as in the other views
+    st.code(f"\n{text}\n", language=None, line_numbers=True, height=HEIGHT, wrap_lines=True)
 
 
 def _lines(patient: "Patient", record: Record, tokens: TokenCount | None) -> None:
