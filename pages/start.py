@@ -59,11 +59,13 @@ def cases_of(name: str, folder: Path) -> list[Case]:
     return [case for case in found if index.find(case.subject_id) is not None]
 
 
-def draw_case(name: str, case: Case) -> None:
+def draw_case(name: str, case: Case, several: bool) -> None:
+    """Draw a prepared case; it names its dataset where there are several, which may have cases of one title."""
     number = f"{name}-{case.subject_id}"
     with st.container(border=True, key=f"case-{number}", height="stretch", gap="xsmall"):
         st.markdown(f"**{plain(case.title)}**  \n{plain(case.look_at)}")
-        st.markdown(f":small[:gray[Outcome of {plain(task_name(case.task))}: {'yes' if case.outcome else 'no'}]]")
+        outcome = f"Outcome of {plain(task_name(case.task))}: {'yes' if case.outcome else 'no'}"
+        st.markdown(f":small[:gray[{outcome}{f' · dataset {plain(name)}' if several else ''}]]")
         st.space("stretch")
         with st.container(horizontal=True, gap="small"):
             for script, label, icon in ((PATIENTS, "Read", "clinical_notes"), (RISK, "Score", "monitoring")):
@@ -100,4 +102,4 @@ if cases:
     for start in range(0, len(cases), 3):
         for column, (name, case) in zip(st.columns(3), cases[start : start + 3], strict=False):
             with column:
-                draw_case(name, case)
+                draw_case(name, case, len({name for name, _ in cases}) > 1)

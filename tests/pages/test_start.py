@@ -45,3 +45,13 @@ def test_a_broken_dataset_leaves_start_alone(open_page, prepared):
         path.write_bytes(b"no parquet")
     app = open_page("pages/start.py", datasets=prepared)
     assert not app.exception and "Something went wrong" not in shown(app) and "Prepared cases" not in shown(app)
+
+
+def test_cases_of_one_title_name_their_datasets(open_page, prepared, tmp_path):
+    title = "A case with its patient"
+    alone = shown(open_page("pages/start.py", datasets=prepared))
+    assert alone.count(title) == 1 and "dataset prepared" not in alone
+    second = cohort.write(tmp_path / "second")
+    (second / CASES_FILE).write_text((prepared / CASES_FILE).read_text())
+    both = shown(open_page("pages/start.py", datasets=f"{prepared},{second}"))
+    assert both.count(title) == 2 and both.count("dataset prepared") == both.count("dataset second") == 1
