@@ -58,19 +58,20 @@ def plotly(plot: Plot, height: int | None = None) -> go.Figure:
     n = len(plot.panels)
     named = len({series.name for series in plot.series if series.legend and series.name}) > 1
     if height is None:
-        height = 92 + ROW * len(plot.rows) if plot.rows else 380
+        height = 92 + 14 * any(plot.panels) + ROW * len(plot.rows) if plot.rows else 380
     chart = make_subplots(rows=1, cols=n, shared_yaxes=True, horizontal_spacing=0.02)
     for series in plot.series:
         _add(chart, series, bool(plot.rows))
     charts.style(chart, height, legend=named)
     titled = any(plot.panels)
-    chart.update_layout(hovermode="closest", margin={"t": (34 if named else 8) + (20 if titled else 0)})
+    chart.update_layout(hovermode="closest", margin={"t": (34 if named else 8) + (34 if titled else 0)})
     if titled:
-        chart.update_layout(legend={"y": 1.0 + 26 / max(height - 90, 60)})  # above the panels' titles
+        chart.update_layout(legend={"y": 1.0 + 40 / max(height - 104, 60)})  # above the panels' titles
         for i, title in enumerate(plot.panels):
+            words = charts.plain(title).replace(" ", "<br>")  # a narrow page has room for a word
             chart.add_annotation(
-                text=f"<b>{charts.plain(title)}</b>", x=0, xref=f"x{i + 1 if i else ''} domain", xanchor="left",
-                y=1, yref="paper", yanchor="bottom", showarrow=False,
+                text=f"<b>{words}</b>", font={"size": 12}, x=0, xref=f"x{i + 1 if i else ''} domain", xanchor="left",
+                y=1, yref="paper", yanchor="bottom", align="left", showarrow=False,
             )  # fmt: skip
     _axes(chart, plot)
     return chart

@@ -1,5 +1,6 @@
 """Tab Labs and vitals: one small plot for each code and unit, with reference band and marks for what lies outside."""
 
+import textwrap
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from pages.shared.patients.chart import Patient
 
 COLUMNS, PAGE = 3, 12
+ROW, BETWEEN, ABOVE, BELOW = 196, 80, 42, 44
+"""Heights in pixels: of a row of plots, of what its ticks and the titles below take of it, and of the margins."""
+LINE = 21
+"""Characters of a title's line: what a plot of a page of 800 pixels has room for."""
 MARKS = {
     "in range": ("circle", charts.BLUE),
     "": ("circle", charts.SLATE),
@@ -114,12 +119,13 @@ def known_at(series: Series, at: datetime, future: bool) -> Series:
 def draw(shown: list[Series], at: datetime, clock: Clock) -> go.Figure:
     """Return small multiples of ``shown``, one time axis for all."""
     rows = -(-len(shown) // COLUMNS)
+    inside = ROW * rows - BETWEEN
     chart = make_subplots(
         rows=rows,
         cols=COLUMNS,
         subplot_titles=[_title(one) for one in shown],
         horizontal_spacing=0.055,
-        vertical_spacing=min(0.12, 0.42 / rows),
+        vertical_spacing=BETWEEN / inside,
     )
     times = [time for one in shown for time in one.times] + [at]
     start, end = min(times), max(times)
@@ -128,15 +134,15 @@ def draw(shown: list[Series], at: datetime, clock: Clock) -> go.Figure:
     for number, one in enumerate(shown):
         place = {"row": number // COLUMNS + 1, "col": number % COLUMNS + 1}
         _add(chart, one, at, clock, span, place)
-    charts.style(chart, 168 * rows + 30)
-    chart.update_annotations(font={"size": 13}, xanchor="left", x=0)
+    charts.style(chart, inside + ABOVE + BELOW)
+    chart.update_annotations(font={"size": 13}, xanchor="left", x=0, align="left")
     for number in range(len(shown)):  # titles at the left edge of their plot
         chart.layout.annotations[number].x = chart.layout[f"xaxis{number + 1 if number else ''}"].domain[0]
     chart.update_xaxes(range=span, nticks=5)
     chart.update_yaxes(nticks=4)
     if clock.relative:
         chart.update_xaxes(title_text=clock.axis_title, title_font={"size": 11}, row=rows)
-    chart.update_layout(margin={"t": 28}, clickmode="event+select")
+    chart.update_layout(margin={"t": ABOVE, "b": BELOW}, clickmode="event+select")
     return chart
 
 
@@ -175,5 +181,14 @@ def _add(chart: go.Figure, one: Series, at: datetime, clock: Clock, span: list, 
 
 
 def _title(one: Series) -> str:
-    unit = f" ({charts.plain(readable_unit(one.unit), 18)})" if one.unit else ""
-    return f"<b>{charts.plain(one.concept or one.name, 34)}</b>{unit}"
+    """Return the name in bold and the unit, on two lines at most; the end of a long name gives way."""
+    name = " ".join((one.concept or one.name).split())
+    unit = f"({readable_unit(one.unit)})" if one.unit else ""
+    first, *more = textwrap.wrap(name, LINE) or [""]
+    rest, room = " ".join(more), LINE - len(unit) - 1
+    if rest and room < 8:  # the unit needs the line
+        first, rest = f"{name[: LINE - 1].rstrip()}…", ""
+    if not rest and len(first) + 1 + len(unit) <= LINE:
+        return f"<b>{charts.plain(first)}</b> {charts.plain(unit)}".rstrip()
+    rest = f"<b>{charts.plain(rest, room)}</b> " if rest else ""
+    return f"<b>{charts.plain(first)}</b><br>{rest}{charts.plain(unit, LINE)}".rstrip()
