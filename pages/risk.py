@@ -9,7 +9,7 @@ from pages.shared.encoders.state import sentence
 from pages.shared.errors import plain
 from pages.shared.patients import browser, chart
 from pages.shared.risk import evidence_tabs as evidence
-from pages.shared.risk import overview, scoring
+from pages.shared.risk import overview, scoring, target
 
 TITLE, LEAD = "Risk", "What a head on the record's embedding expects, beside what is usual in the cohort."
 
@@ -24,7 +24,7 @@ if not dataset.n_subjects:
 if chosen.subject is None:
     browser.show(dataset, "Risk: choose a patient")
     st.stop()
-patient = chart.header(dataset, chosen)
+patient = chart.header(dataset, chosen, **target.address())
 if patient is None:
     st.stop()
 encoder = picker.show()
@@ -35,10 +35,12 @@ try:
 except MissingError as error:
     empty.show(plain(sentence(error.what)), f"{plain(sentence(error.fix))}.", icon="model_training")
     st.stop()
-key = evidence.chosen(patient, scored)
+names, key = overview.options(scored), target.chosen()
+if key not in names:
+    key = target.fitting(patient, scored)
 picked = overview.show(patient, scored, key)
 if picked and picked != st.session_state.get("_picked"):
     st.session_state["_picked"] = picked
-    evidence.choose(picked)
+    target.choose(picked)
     st.rerun()
-evidence.show(patient, scored, overview.options(scored), key, encoder.spec)
+evidence.show(patient, scored, names, key, encoder.spec)

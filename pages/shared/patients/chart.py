@@ -65,8 +65,14 @@ def show(dataset: Dataset, chosen: selection.Selection) -> None:
                 draw(patient)
 
 
-def header(dataset: Dataset, chosen: selection.Selection) -> Patient | None:
-    """Draw who is shown and as of when, and return it; None where there is nothing to read, which is then said."""
+def header(dataset: Dataset, chosen: selection.Selection, **address: str | None) -> Patient | None:
+    """Draw who is shown and as of when, and return it; None where there is nothing to read, which is then said.
+
+    Args:
+        dataset: where the patient lies.
+        chosen: who and when.
+        address: what else the address shall say.
+    """
     subject = chosen.subject
     assert subject is not None
     try:
@@ -86,7 +92,7 @@ def header(dataset: Dataset, chosen: selection.Selection) -> Patient | None:
     at = _at(chosen, clock, times)
     if at is not None and all(time.time != at for time in times):
         times = sorted([*times, Timepoint(at, LINK, "named by the link")], key=lambda time: time.time, reverse=True)
-    selection.write_address(replace(chosen, at=at), clock, **filter_link.NONE)
+    selection.write_address(replace(chosen, at=at), clock, **filter_link.NONE, **address)
     audit.record("view_subject", subject, dataset=dataset.name)
     with st.container(key="patient-header", gap="xsmall"):
         _navigation(dataset, subject)

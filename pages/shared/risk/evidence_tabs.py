@@ -4,16 +4,14 @@ import json
 
 import streamlit as st
 
-from core.ehr.demo.cases import read_cases
 from core.ehr.tasks import TASK_BY_ID
-from core.ehr.timepoints import tasks_labelled_at
 from core.embedding.registry import EncoderSpec
 from core.risk.documents import scores_document, scores_html
 from core.risk.score import percentile_text
-from pages.shared import downloads, empty, layout, selection, url
+from pages.shared import downloads, empty, layout, selection
 from pages.shared.errors import plain
 from pages.shared.patients.chart import Patient
-from pages.shared.risk import scoring
+from pages.shared.risk import scoring, target
 from pages.shared.risk.case import Case
 from pages.shared.risk.evidence import compare, neighbours, sections, sensitivity, thresholds, trajectory, what_if
 from pages.shared.risk.groups import percent
@@ -27,57 +25,25 @@ TABS = {
     "What if": what_if.show,
     "Compare": compare.show,
 }
-_KEY, _LINK = "risk-task", "target"
 OF_ONE_ESTIMATE = ("Sections", "Trajectory", "Sensitivity")
 """Tabs that take one score apart: where that is no reliable estimate, neither are its parts."""
-
-
-def chosen(patient: Patient, scored: scoring.Scored) -> str:
-    """Return the key of the head to show evidence for: the session's choice, else the link's, else the most fitting.
-
-    That is the first reliable score of the task that made this a prepared case, else of a task that has a label at
-    this time, else of one that is defined for it.
-    """
-    keys = [scoring.key_of(score) for score in scored.scores]
-    kept, linked = st.session_state.get(_KEY), url.read_choice(_LINK, keys, "")
-    if kept in keys and not (linked and url.travelled()):
-        return kept
-    return linked or _fitting(patient, scored)
-
-
-def choose(key: str) -> None:
-    """Show the evidence for another head from the next run on."""
-    st.session_state[_KEY] = key
-
-
-def _fitting(patient: Patient, scored: scoring.Scored) -> str:
-    prepared = {
-        case.task
-        for case in read_cases(patient.dataset.path)
-        if (case.subject_id, case.prediction_time) == (patient.subject_id, patient.at)
-    }
-    labelled = tasks_labelled_at(patient.labels, patient.at)
-    best = min(
-        scored.scores,
-        key=lambda score: (
-            not score.reliable,
-            score.task not in prepared,
-            score.task not in labelled,
-            score.task in scored.outside,
-        ),
-    )
-    return scoring.key_of(best)
 
 
 def show(patient: Patient, scored: scoring.Scored, names: dict[str, str], key: str, encoder: EncoderSpec) -> None:
     """Draw the evidence for the head ``key``, the choice of another, and the downloads."""
     heads = scoring.heads_of(encoder.name)
-    st.session_state[_KEY] = key
+    st.session_state["risk-task"] = key
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tight-evidence"):
-        st.selectbox("Evidence for", list(names), format_func=names.get, key=_KEY, width=320, persist_state="session")
+        st.selectbox(
+            "Evidence for",
+            list(names),
+            format_func=names.get,
+            key="risk-task",
+            on_change=lambda: target.choose(st.session_state["risk-task"]),
+            width=320,
+        )
         st.space("stretch")
         _downloads(patient, scored)
-    url.write(**{_LINK: None if key == _fitting(patient, scored) else key})
     case = Case(patient, scored, heads[key], heads, encoder.name)
     score = case.score
     st.markdown(f"{TASK_BY_ID[score.task].question} **{plain(score.natural_frequency)}.**")
