@@ -12,8 +12,8 @@ _ASKED = (
     "frame", "axis", "slice", "volume", "all_slices", "window",
 )  # fmt: skip
 _OF_ONE_SLICE: dict[str, Any] = {
-    "slice": None, "layers": "all", "figure": "", "evidence": False, "ground_truth": None, "window": None,
-    "signed": False, "palette": "", "own_scale": False, "zoom": 1.0,
+    "slice": None, "layers": "all", "figure": "", "evidence": False, "window": None, "signed": False,
+    "palette": "", "own_scale": False, "zoom": 1.0,
 }  # fmt: skip
 
 
@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ground-truth",
         type=Path,
         metavar="PATH",
-        help="mask image with class indices (same size); with --batch a folder of masks named like the images",
+        help="mask image with class indices (same size); with --all-slices a label volume on the same voxels; with "
+        "--batch a folder of masks named like the images",
     )
     parser.add_argument("--layers", default="all", metavar="NAMES", help="all, or layer names separated by commas")
     parser.add_argument("--show", metavar="LAYER", help="layer of the overlays (default: the middle of the decoder)")
@@ -86,7 +87,7 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, mask: Pat
     from core.progress import terminal_bar
 
     if args.all_slices:
-        return explain_slices(args, segmenter, path, out)
+        return explain_slices(args, segmenter, path, mask, out)
     options, (layers, shown) = display_options(args), chosen_layers(args, segmenter)
     data = read_bytes(path)
     image = read_image(
@@ -191,10 +192,14 @@ def chosen_layers(args: argparse.Namespace, segmenter: Any) -> tuple[list[str] |
     return layers, args.show
 
 
-def explain_slices(args: argparse.Namespace, segmenter: Any, path: Path, out: Path) -> dict[str, Any]:
-    """Explain every slice of a volume and write its folder; returns a summary."""
+def explain_slices(
+    args: argparse.Namespace, segmenter: Any, path: Path, mask: Path | None, out: Path
+) -> dict[str, Any]:
+    """Explain every slice of a volume, against its labels if it has some, and write its folder; returns a summary."""
     from core.errors import InputError
     from core.imaging.export import write_folder
+    from core.imaging.ground_truth import read_truth_volume
+    from core.imaging.readers.nifti import open_volume
     from core.imaging.regions import parse_region
     from core.imaging.volumes import explain_volume, volume_files
     from core.progress import terminal_bar
@@ -202,20 +207,24 @@ def explain_slices(args: argparse.Namespace, segmenter: Any, path: Path, out: Pa
     if given := [name for name, usual in _OF_ONE_SLICE.items() if getattr(args, name) != usual]:
         raise InputError(f"--{given[0].replace('_', '-')} is about one slice", "leave it or --all-slices out")
     data = read_bytes(path)
+    truth = None
+    if mask:
+        truth = read_truth_volume(read_bytes(mask), open_volume(data, args.volume), len(segmenter.classes))
     with terminal_bar("explain", "slice") as progress:
         found = explain_volume(
             segmenter,
             data,
-            parse_region(args.region),
+            parse_region(args.region, truth),
             args.class_index,
             args.show,
             args.axis,
             args.volume,
             progress,
+            truth,
         )
     if found.empty and args.batch is None:
         raise found.empty
-    files = volume_files(segmenter, found, {"request": request(args, segmenter, data, None)})
+    files = volume_files(segmenter, found, {"request": request(args, segmenter, data, mask)})
     write_folder(files, out)
     return {
         "out": str(out),
@@ -223,6 +232,7 @@ def explain_slices(args: argparse.Namespace, segmenter: Any, path: Path, out: Pa
         "slices": len(found.slices),
         "axis": found.axis,
         "shown_layer": found.layer,
+        **({"dice": found.dice} if mask else {}),
         "files": list(files),
     }
 

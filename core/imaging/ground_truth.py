@@ -1,13 +1,20 @@
-"""Reading a ground truth: a mask image with a class index per pixel."""
+"""Reading a ground truth: a mask image with a class index per pixel, or a label volume with one per voxel."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from nibabel.orientations import aff2axcodes, apply_orientation
 
 from core.errors import InputError
 from core.imaging.overlap import IGNORE, count_overlap, dice
 from core.imaging.readers import MedicalImage, read_image
+from core.imaging.readers.limits import sniff
+from core.imaging.readers.nifti import Volume, open_volume
+
+_ROUNDING = 0.1
+"""Part of a voxel by which two affines may differ: one may be stored as a rotation, and both are rounded."""
 
 
 def place_of(image: MedicalImage) -> dict[str, Any]:
@@ -37,6 +44,56 @@ def read_ground_truth(data: bytes, n_classes: int, **place: Any) -> np.ndarray:
         if np.ptp(pixels, axis=2).any():
             raise InputError("the ground truth is a colour image", "give a grey mask with class indices")
         pixels = pixels[..., 0]
+    return _class_indices(pixels, n_classes)
+
+
+def read_truth_volume(data: bytes, volume: Volume, n_classes: int) -> np.ndarray:
+    """Read a label volume as class indices, uint8, on the turned voxels of ``volume`` (right, anterior, superior).
+
+    Values count as in :func:`read_ground_truth`. A file of one volume is the truth of every volume of a series.
+
+    Args:
+        data: the whole NIfTI file.
+        volume: the volume whose truth it is.
+        n_classes: number of classes.
+
+    Raises:
+        InputError: it is no NIfTI file, lies on other voxels (shape, axes or place), has colours or values that are
+            no class.
+    """
+    if sniff(data) not in ("NIfTI", "gzip"):
+        raise InputError("the ground truth is no volume", "give a NIfTI file (.nii, .nii.gz) of the image's voxels")
+    truth = open_volume(data)
+    if truth.volumes > 1:
+        truth = open_volume(data, volume.number)
+    _require_voxels(truth, volume)
+    if truth.values.ndim == 4:
+        raise InputError("the ground truth is a colour volume", "give class indices")
+    slope, intercept = truth.scaling or (1.0, 0.0)
+    values = truth.in_file_order(truth.values) * slope + intercept
+    return apply_orientation(_class_indices(values, n_classes), volume.orientation)
+
+
+def _require_voxels(truth: Volume, volume: Volume) -> None:
+    """Refuse a truth on other voxels than its image's: it would be compared with what lies elsewhere."""
+    resample = "resample it to the image's voxels with nearest neighbour"
+    found, wanted = truth.file_shape, volume.file_shape
+    if found != wanted:
+        raise InputError(f"the ground truth has the shape {found}, the volume {wanted}", resample)
+    axes = ["".join(str(code) for code in aff2axcodes(one.affine)) for one in (truth, volume)]
+    if axes[0] != axes[1]:
+        raise InputError(f"the axes of the ground truth lie {axes[0]}, those of the volume {axes[1]}", resample)
+    corners = np.array(list(itertools.product(*((0, side - 1) for side in wanted))))
+    apart = corners @ (truth.affine - volume.affine)[:3, :3].T + (truth.affine - volume.affine)[:3, 3]
+    distance = float(np.linalg.norm(apart, axis=1).max())
+    if distance > _ROUNDING * np.linalg.norm(volume.affine[:3, :3], axis=0).min():
+        raise InputError(
+            f"the ground truth lies up to {distance:.3g} away from the volume (another affine)",
+            resample,
+        )
+
+
+def _class_indices(pixels: np.ndarray, n_classes: int) -> np.ndarray:
     values = np.unique(pixels)
     if values.size > 256 or not np.array_equal(values, np.rint(values)):
         raise InputError("the ground truth is no mask", "give an image whose pixel values are class indices")

@@ -8,7 +8,7 @@ without a value that is a number, which the network does not see.
 import gzip
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import nibabel
@@ -17,11 +17,12 @@ import torch
 
 from core.errors import InputError
 from core.imaging.cams import METHODS, explain
+from core.imaging.ground_truth import dice_by_class
 from core.imaging.layers import default_layer
 from core.imaging.matching import slice_axis
 from core.imaging.provenance import empty_remark, shared_entries
 from core.imaging.readers.display import NoNumbersError
-from core.imaging.readers.image import Axis, Choices
+from core.imaging.readers.image import AXES, Axis, Choices
 from core.imaging.readers.limits import sniff
 from core.imaging.readers.nifti import Volume, open_volume
 from core.imaging.regions import EmptyRegionError, Region
@@ -30,7 +31,7 @@ from core.progress import Progress, silent
 from core.safety import EXPORT_NOTICE
 
 KINDS = ("mask", "image", "uncertain")
-"""Regions that every slice has one of; the others have their place in one slice."""
+"""Regions that every slice has one of; the others have their place in one slice, or are against a ground truth."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,9 @@ class VolumeMaps:
         maps: method -> float32 (i, j, k), raw and signed.
         slices: slice -> its score, for those that have a pixel in M.
         blank: slices without a value that is a number.
+        dice: class -> Dice with the ground truth over the whole volume, None where neither has the class; empty
+            without a truth. A blank slice counts with its empty mask.
+        slice_dice: the same of each slice.
     """
 
     sha256: str
@@ -68,6 +72,8 @@ class VolumeMaps:
     maps: dict[str, np.ndarray]
     slices: dict[int, SliceScore]
     blank: tuple[int, ...] = ()
+    dice: dict[str, float | None] = field(default_factory=dict)
+    slice_dice: dict[int, dict[str, float | None]] = field(default_factory=dict)
 
     @property
     def empty(self) -> EmptyRegionError | None:
@@ -94,26 +100,29 @@ def explain_volume(
     axis: Axis | None = None,
     number: int = 0,
     progress: Progress = silent,
+    truth: np.ndarray | None = None,
 ) -> VolumeMaps:
     """Explain every slice of a volume that has a pixel in the region; see :attr:`VolumeMaps.empty` where none has.
 
     Args:
         segmenter: the segmenter.
         data: the NIfTI file.
-        region: of the kinds ``KINDS``; by default the class's mask.
+        region: of the kinds ``KINDS``, or with its ground truth of the whole volume; by default the class's mask.
         class_index: the class.
         layer: by default the middle of the decoder.
         axis: by default that of the segmenter's card, else the finest.
         number: of the volume in the file.
         progress: called before each slice.
+        truth: class indices on the turned voxels, see :func:`core.imaging.ground_truth.read_truth_volume`.
 
     Raises:
         InputError: no NIfTI file or one without a number, a region with a place, an unknown class or layer.
+        ValueError: a truth of another shape.
     """
     region = region or Region()
     if sniff(data) not in ("NIfTI", "gzip"):
         raise InputError("the file is no volume", "give a NIfTI file (.nii, .nii.gz)")
-    if region.kind not in KINDS:
+    if region.kind not in KINDS and region.ground_truth is None:
         raise InputError(
             f"the region {region} has its place in one slice", f"explain a volume over {', '.join(KINDS)}"
         )
@@ -122,6 +131,9 @@ def explain_volume(
     layer = layer or default_layer(list(segmenter.layers))
     sha256 = hashlib.sha256(data).hexdigest()
     shape = volume.values.shape[:3]
+    for labels in (truth, region.ground_truth):
+        if labels is not None and labels.shape != shape:
+            raise ValueError(f"a truth of {labels.shape} for a volume of {shape}")
     mask = np.zeros(shape, np.uint8)
     maps = {method: np.zeros(shape, np.float32) for method in METHODS}
     slices: dict[int, SliceScore] = {}
@@ -133,8 +145,11 @@ def explain_volume(
         except NoNumbersError:
             blank.append(index)
             continue
+        of_slice = region
+        if region.ground_truth is not None:
+            of_slice = replace(region, ground_truth=volume.picture(region.ground_truth, axis, index))
         try:
-            result = explain(segmenter, image, region, class_index, [layer])
+            result = explain(segmenter, image, of_slice, class_index, [layer])
         except EmptyRegionError:
             volume.place(mask, axis, index, segment(segmenter, image).mask)
             continue
@@ -146,6 +161,10 @@ def explain_volume(
     progress(volume.slices[axis], volume.slices[axis], "")
     if len(blank) == volume.slices[axis]:
         raise NoNumbersError
+    slice_dice: dict[int, dict[str, float | None]] = {}
+    if truth is not None:
+        seen, given = (np.moveaxis(array, AXES.index(axis), 0) for array in (mask, truth))
+        slice_dice = {index: dice_by_class(seen[index], given[index], segmenter.classes) for index in range(len(seen))}
     return VolumeMaps(
         sha256,
         volume,
@@ -157,6 +176,8 @@ def explain_volume(
         {method: volume.in_file_order(values) for method, values in maps.items()},
         slices,
         tuple(blank),
+        {} if truth is None else dice_by_class(mask, truth, segmenter.classes),
+        slice_dice,
     )
 
 
@@ -197,6 +218,7 @@ def describe(segmenter: Segmenter, found: VolumeMaps) -> dict[str, Any]:
             "display": {"layer": found.layer, "note": "maps are raw and signed, interpolated to the voxels"},
             "slices": {str(index): vars(one) for index, one in found.slices.items()},
         }
+        | ({"ground_truth": {"dice": found.dice, "slices": found.slice_dice}} if found.dice else {})
     )
 
 

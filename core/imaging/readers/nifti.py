@@ -50,6 +50,11 @@ class Volume:
         """Number of slices along each axis."""
         return {axis: self.values.shape[index] for index, axis in enumerate(AXES)}
 
+    @property
+    def file_shape(self) -> tuple[int, ...]:
+        """Voxels along the file's own axes (i, j, k)."""
+        return tuple(self.values.shape[int(target)] for target, _ in self.orientation)
+
     def image(self, sha256: str, choices: Choices) -> MedicalImage:
         """One slice as a picture; ``axis``, ``slice`` and ``window`` of the choices are used."""
         notes = list(self.notes)
@@ -90,6 +95,10 @@ class Volume:
     def place(self, turned: np.ndarray, axis: Axis, index: int, picture: np.ndarray) -> None:
         """Write a picture (rows, columns) of a slice, as :meth:`image` has it, into an array on the turned voxels."""
         np.moveaxis(turned, AXES.index(axis), 0)[index] = picture[::-1, ::-1].T
+
+    def picture(self, turned: np.ndarray, axis: Axis, index: int) -> np.ndarray:
+        """Cut a slice's picture (rows, columns) out of an array on the turned voxels, as :meth:`image` has it."""
+        return np.ascontiguousarray(np.moveaxis(turned, AXES.index(axis), 0)[index].T[::-1, ::-1])
 
     def in_file_order(self, turned: np.ndarray) -> np.ndarray:
         """An array on the turned voxels (right, anterior, superior) on the file's own (i, j, k)."""

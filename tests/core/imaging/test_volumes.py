@@ -225,3 +225,100 @@ def test_command_explains_a_volume_and_a_folder_of_them(tmp_path, folder, values
     manifest = json.loads((tmp_path / "all" / "two.nii" / "manifest.json").read_text())
     assert table.loc["two.nii", "score"] == pytest.approx(manifest["score"])
     assert table.loc["two.nii", "n_pixels"] == values.size
+
+
+def naive_dice(mask, truth, index):
+    known = truth != 255
+    both = ((mask == index) & (truth == index) & known).sum()
+    total = ((mask == index) & known).sum() + ((truth == index) & known).sum()
+    return 2 * both / total if total else None
+
+
+@pytest.fixture(scope="module")
+def labels():
+    drawn = np.random.default_rng(4).integers(0, 3, (6, 5, 7)).astype(np.uint8)
+    drawn[2, 2:4] = 255  # does not count
+    drawn[drawn == 2] = np.where(np.random.default_rng(5).random((drawn == 2).sum()) < 0.5, 2, 0)
+    drawn[4] = 0
+    return drawn
+
+
+@pytest.mark.parametrize(
+    ("order", "signs"), [((0, 1, 2), (1, 1, 1)), ((2, 0, 1), (-1, 1, 1)), ((1, 2, 0), (1, -1, -1))]
+)
+@pytest.mark.parametrize("axis", ["sagittal", "axial"])
+def test_dice_of_each_slice_and_class_is_recorded(tmp_path, folder, values, labels, capsys, order, signs, axis):
+    affine = affine_of(order, signs)
+    (tmp_path / "scan.nii").write_bytes(nifti(values, affine))
+    scaled = nibabel.Nifti1Image(labels, affine)
+    scaled.header.set_slope_inter(1, 0)
+    (tmp_path / "labels.nii.gz").write_bytes(gzip.compress(scaled.to_bytes()))
+    line = ["explain", str(tmp_path / "scan.nii"), "--all-slices", "--model", str(folder), "--region", "image"]
+    line += ["--show", LAYER, "--axis", axis, "--ground-truth", str(tmp_path / "labels.nii.gz")]
+    assert main([*line, "--out", str(tmp_path / "out")]) == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    mask = np.asarray(nibabel.load(tmp_path / "out" / "mask.nii.gz").dataobj)
+    assert manifest["ground_truth"]["dice"] == json.loads(capsys.readouterr().out)["dice"]
+    world = {"sagittal": 0, "axial": 2}[axis]
+    along = order.index(world)
+    slices = [np.take(array, range(array.shape[along]), along) for array in (mask, labels)]
+    slices = [np.moveaxis(array, along, 0)[:: signs[along]] for array in slices]
+    assert list(manifest["ground_truth"]["slices"]) == [str(i) for i in range(labels.shape[along])]
+    for index, name in enumerate("abc"):
+        assert manifest["ground_truth"]["dice"][name] == pytest.approx(naive_dice(mask, labels, index))
+        for i, found in manifest["ground_truth"]["slices"].items():
+            expected = naive_dice(slices[0][int(i)], slices[1][int(i)], index)
+            assert found[name] == (None if expected is None else pytest.approx(expected)), (i, name)
+
+
+def test_labels_on_other_voxels_are_refused_with_what_is_wrong(tmp_path, folder, values, labels, capsys):
+    affine = affine_of((2, 0, 1), (-1, 1, 1))
+    (tmp_path / "scan.nii").write_bytes(nifti(values, affine))
+    moved, turned, near = affine.copy(), affine.copy(), affine.copy()
+    moved[0, 3] += 2
+    turned[:, 0] *= -1
+    near[:3] += 0.003
+    png = io.BytesIO()
+    Image.fromarray(labels[0]).save(png, "PNG")
+    colour = np.zeros(labels.shape, [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    for data, words in (
+        (nifti(labels[:5], affine), "the ground truth has the shape (5, 5, 7), the volume (6, 5, 7)"),
+        (nifti(labels.transpose(2, 0, 1).copy(), affine_of((1, 2, 0), (1, -1, 1))), "has the shape (7, 6, 5)"),
+        (nifti(labels, turned), "the axes of the ground truth lie SRA, those of the volume IRA"),
+        (nifti(labels, moved), "the ground truth lies up to 2 away from the volume"),
+        (nifti(labels * 0 + 7, affine), "the ground truth has the value 7"),
+        (nifti(labels * np.float32(0.5), affine), "is no mask"),
+        (nifti(np.full(labels.shape, np.nan, np.float32), affine), "is no mask"),
+        (nifti(colour, affine), "a colour volume"),
+        (png.getvalue(), "the ground truth is no volume"),
+    ):
+        (tmp_path / "labels").write_bytes(data)
+        line = ["explain", str(tmp_path / "scan.nii"), "--all-slices", "--model", str(folder), "--region", "image"]
+        line += ["--show", LAYER, "--ground-truth", str(tmp_path / "labels"), "--out", str(tmp_path / "out")]
+        assert main(line) == 2, words
+        error = capsys.readouterr().err
+        assert words in error and error.count("\n") == 1, error
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "labels").write_bytes(nifti(labels, near))
+    assert main(line) == 0, "an affine that was rounded otherwise is the same place"
+
+
+def test_errors_of_each_slice_can_be_explained_and_a_folder_has_its_dice(tmp_path, folder, values, labels, capsys):
+    scans, masks = tmp_path / "scans", tmp_path / "masks"
+    scans.mkdir(), masks.mkdir()
+    (scans / "one.nii").write_bytes(nifti(values))
+    (masks / "one.nii.gz").write_bytes(gzip.compress(nifti(labels)))
+    line = ["explain", "--batch", str(scans), "--all-slices", "--model", str(folder), "--class", "1"]
+    line += ["--show", LAYER, "--axis", "sagittal", "--out", str(tmp_path / "out")]
+    assert main([*line, "--region", "false_negatives"]) == 2
+    assert "false_negatives need a ground truth" in capsys.readouterr().err
+    assert main([*line, "--region", "false_negatives", "--ground-truth", str(masks)]) == 0
+    out = tmp_path / "out" / "one.nii"
+    manifest = json.loads((out / "manifest.json").read_text())
+    mask = np.asarray(nibabel.load(out / "mask.nii.gz").dataobj)
+    missed = ((labels == 1) & (mask != 1)).reshape(6, -1).sum(1)
+    assert {int(i): one["n_pixels"] for i, one in manifest["slices"].items()} == {
+        i: n for i, n in enumerate(missed) if n
+    }
+    table = pd.read_csv(tmp_path / "out" / "summary.csv", skiprows=1)
+    assert table["dice.b"][0] == pytest.approx(naive_dice(mask, labels, 1))
