@@ -94,29 +94,3 @@ def published(folder: Path = FOLDER) -> pl.DataFrame:
 
 def _types(*names: str) -> dict[str, Any]:
     return {name: _SCHEMA[name] for name in names}
-
-
-def leaderboard_rows(results: pl.DataFrame) -> list[dict[str, Any]]:
-    """Our results in the shape that the leaderboard takes new entries in.
-
-    One object a model, metric and (sub)task: ``model``, ``metric``, ``task``, ``all``, ``all_ci_low``,
-    ``all_ci_high``, ``all_std`` and, for few-shot, ``k_<k>`` (mean over replicates) with ``k_<k>_std``.
-
-    Args:
-        results: the results table of a benchmark run, without ablations.
-    """
-    rows: dict[tuple, dict[str, Any]] = {}
-    wanted = results.filter(pl.col("score").is_in(["auroc", "auprc"]) & (pl.col("variant") == ""))
-    keys = ["model", "head", "score", "sub_task", "k"]
-    for (model, head, score, task, k), part in wanted.group_by(keys, maintain_order=True):
-        row = rows.setdefault(
-            (model, head, score, task), {"model": f"{model} ({head})", "metric": score, "task": task}
-        )
-        if k == -1:
-            first = part.row(0, named=True)
-            row |= {"all": first["value"], "all_ci_low": first["lower"], "all_ci_high": first["upper"]}
-            row["all_std"] = first["std"]
-        else:
-            values = part["value"].to_numpy()
-            row |= {f"k_{k}": float(values.mean()), f"k_{k}_std": float(values.std())}
-    return list(rows.values())
