@@ -46,6 +46,8 @@ def concept_files(path: str | Path) -> list[TableFile]:
         InputError: there is none.
     """
     path = Path(path).expanduser()
+    if path.suffix.lower() == ".zip":  # as Athena sends it
+        raise InputError(f"{path.name} is a zip file", "unpack it and give the CONCEPT.csv in it, or its folder")
     if path.is_file():
         return [table_file(path)]
     names = ("concept.csv", "concept.parquet", "concept.csv.gz", "concept.tsv", "concept_cpt4.csv")

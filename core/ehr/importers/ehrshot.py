@@ -71,6 +71,7 @@ def import_ehrshot(
     with new_dataset(dest) as folder:
         rows, written = _import_events(file, folder, rejected, repaired, progress)
         counts, subjects = written.counts, written.subjects
+        progress(file.size, file.size, "describing codes")
         codes = _describe(counts["code"].to_list(), vocabulary_source)
         write_codes(folder, codes)
         labels_rejected: Counter[str] = Counter()

@@ -18,7 +18,7 @@ from core.ehr.concepts import all_concepts, concept_files, describe_codes, sibli
 from core.ehr.importers.cells import parse_integers
 from core.ehr.importers.event_writer import EventWriter, bucket_of
 from core.ehr.importers.labelling import add_labels
-from core.ehr.importers.omop_rows import ConceptMap, death_events, person_events, table_events
+from core.ehr.importers.omop_rows import SAME_DETAIL, ConceptMap, death_events, person_events, table_events
 from core.ehr.importers.omop_tables import BUILT_IN_CONCEPTS, EVENT_TABLES
 from core.ehr.importers.report import ImportReport
 from core.ehr.index import load_index
@@ -93,22 +93,26 @@ def _import(
     repaired: Counter[str],
     progress: Progress,
 ) -> ImportReport:
+    progress(0, 0, "reading the vocabulary")
     concepts = ConceptMap(all_concepts(vocabulary["concept"]))
     names = ("person", "death", *(table.name for table in EVENT_TABLES))
     total = sum(file.size for name in names for file in tables.get(name, []))
     meter = _Meter(total, progress)
     persons, demographics, read = person_events(tables["person"], concepts, rejected, repaired)
     kept = persons.len()
+    losses: list[str] = []
     with EventWriter(folder, total // _BYTES_PER_ROW, grouped=False) as writer:
         writer.add(demographics)
         for table in EVENT_TABLES:
             visits = _visit_concepts(tables) if table.name == "visit_detail" and table.name in tables else None
+            rows, used, before = 0, 0, rejected.copy()
             for file in tables.get(table.name, []):
                 for batch in meter.batches(file, ("person_id", table.concept), table.optional, rejected):
-                    read += batch.height
                     events = table_events(table, batch, concepts, persons, visits, rejected, repaired)
-                    kept += events.height
+                    rows, used = rows + batch.height, used + events.height
                     writer.add(events)
+            read, kept = read + rows, kept + used
+            losses += _loss(table.name, rows, used, rejected - before)
         for file in tables.get("death", []):
             optional = ("death_datetime", "death_date", "cause_concept_id")
             for batch in meter.batches(file, ("person_id",), optional, rejected):
@@ -119,6 +123,7 @@ def _import(
         written = writer.finish(meter.say)
     if not written.events:
         raise InputError("no row of the OMOP tables could be used", "check that PERSON and CONCEPT belong to the data")
+    meter.say("describing codes")
     codes = _codes(written.counts["code"].to_list(), vocabulary)
     write_codes(folder, codes)
     write_splits(folder, assign_splits(written.subjects))
@@ -139,6 +144,7 @@ def _import(
         labels=labels,
         tasks_missing=missing,
         notes=[
+            *losses,
             *(f"the source has no table {name}" for name in absent),
             "OMOP names no splits: subjects are split 70/15/15 by a hash of their id",
             *label_notes,
@@ -168,6 +174,16 @@ class _Meter:
     def say(self, note: str) -> None:
         """Say what is being done once all is read."""
         self._progress(self._total, self._total, note)
+
+
+def _loss(table: str, rows: int, used: int, reasons: Counter[str]) -> list[str]:
+    """A sentence on a table that lost most of its rows: a wrong CONCEPT or a missing column, as a rule."""
+    if 2 * used >= rows:
+        return []
+    reason, n = reasons.most_common(1)[0]
+    if reason == SAME_DETAIL:  # nothing is lost: the visit is there
+        return []
+    return [f"{table} lost {rows - used:,} of its {rows:,} rows, {n:,} of them because: {reason}"]
 
 
 def _visit_concepts(tables: dict[str, list[TableFile]]) -> pl.DataFrame:

@@ -93,6 +93,9 @@ def test_wrong_vocabulary_files_are_errors(codes_file, tmp_path):
         with_athena(own, tmp_path / "c.csv", "", list)
     with pytest.raises(InputError, match="no concept table"):
         with_athena(own, tmp_path / "nothing.csv", "", list)
+    (tmp_path / "vocabulary_download_v5.zip").write_bytes(b"PK")
+    with pytest.raises(InputError, match="is a zip file; unpack it"):
+        with_athena(own, tmp_path / "vocabulary_download_v5.zip", "", list)
     codes_file.write_bytes(b"no parquet")
     with pytest.raises(InputError, match=r"codes\.parquet cannot be read"):
         load_vocabulary(codes_file)

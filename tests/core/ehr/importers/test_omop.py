@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from core.ehr.importers import omop, omop_rows
-from core.ehr.importers.cells import BAD_TIME
+from core.ehr.importers.cells import BAD_TIME, NO_TIME
 from core.ehr.importers.ehrshot import import_ehrshot
 from core.ehr.importers.omop import import_omop
 from core.ehr.markdown import serialize
@@ -237,6 +237,15 @@ def test_optional_tables_may_be_missing_and_are_named(tmp_path):
     report = import_omop(write_folder(tmp_path / "cdm", **dict.fromkeys(names)), tmp_path / "ds")
     assert "the source has no table visit_occurrence" in report.notes
     assert "guo_los" in report.tasks_missing
+
+
+def test_a_table_that_lost_most_of_its_rows_is_named(source, tmp_path):
+    notes = import_omop(source, tmp_path / "ds").notes
+    (lost,) = [note for note in notes if " lost " in note]  # not visit_detail: its visits say the same
+    assert lost.startswith("condition_occurrence lost 4 of its 6 rows, 1 of them because: ")
+    without_times = TABLES["MEASUREMENT"].replace("measurement_date", "day")
+    notes = import_omop(write_folder(tmp_path / "other", MEASUREMENT=without_times), tmp_path / "ds").notes
+    assert f"measurement lost 4 of its 4 rows, 4 of them because: {NO_TIME}" in notes
 
 
 def test_splits_are_made_by_a_hash_of_the_id():
