@@ -1,6 +1,8 @@
 import argparse
 from pathlib import Path
 
+from core.commands.serialize import add_serialization, names, serialization
+
 HELP = "embed the records of a dataset's labels into a features folder"
 
 
@@ -19,39 +21,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-tokens", type=int, metavar="N", help="tokens read of a record (default: the encoder's)")
     parser.add_argument("--chunk", type=int, metavar="N", help="average windows of N tokens (the paper's ablation)")
     parser.add_argument("--no-cache", action="store_true", help="neither read nor fill the embedding cache")
-    parser.add_argument("--profile", default="corrected", choices=("corrected", "paper"), help="serialisation")
-    parser.add_argument("--strategy", default="markdown", choices=("markdown", "recent_codes"))
-    parser.add_argument("--drop", default="", metavar="SECTION,...", help="sections to leave out")
-    parser.add_argument("--keep", metavar="SECTION,...", help="sections to keep alone")
-    parser.add_argument("--lookback", metavar="SPAN", help="only events this far back, like 90d, 12h or 2y")
-    parser.add_argument("--values", type=int, default=3, metavar="N", help="values per aggregated concept (default 3)")
+    add_serialization(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Embed and say what was done."""
-    from core.commands.serialize import parse_span
-    from core.ehr.markdown import SerializationOptions
     from core.ehr.usable_labels import LEFT_OUT
     from core.embedding.cohort import EncoderChoice, embed_cohort
     from core.embedding.registry import get_spec
     from core.embedding.weights import find_weights
     from core.progress import terminal_bar
 
-    options = SerializationOptions(
-        profile=args.profile,
-        strategy=args.strategy,
-        drop=_names(args.drop),
-        keep=None if args.keep is None else _names(args.keep),
-        lookback=None if args.lookback is None else parse_span(args.lookback),
-        values=args.values,
-    )
+    options = serialization(args)
     spec = get_spec(args.encoder)
     choice = EncoderChoice(
         spec.name, args.chunk, args.max_tokens, args.device, args.backend, args.compile, not args.no_cache
     )
     if args.download and not spec.remote:
         find_weights(spec, download=True)
-    tasks = None if args.tasks is None else list(_names(args.tasks))
+    tasks = None if args.tasks is None else list(names(args.tasks))
     with terminal_bar("Embedding", unit="record") as progress:
         report = embed_cohort(
             args.dataset, args.out, choice, tasks, args.engine, options, workers=args.workers, progress=progress
@@ -66,7 +54,3 @@ def run(args: argparse.Namespace) -> None:
             f"  computed {stats.computed:,} of {stats.tokens:,} tokens ({stats.saved:.0%} saved) "
             f"in {report.seconds:,.0f} s"
         )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -3,6 +3,7 @@
 import argparse
 import re
 from datetime import datetime, timedelta
+from typing import Any
 
 from core.ehr.lookback import LOOKBACKS
 from core.errors import InputError
@@ -17,17 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at", required=True, metavar="ISO_TIME", help="prediction time, like 2015-03-02T23:59:00; events at it count"
     )
-    parser.add_argument(
-        "--profile",
-        default="corrected",
-        choices=("corrected", "paper"),
-        help="paper: byte for byte what the paper's code writes; corrected: its known defects mended (default)",
-    )
-    parser.add_argument("--strategy", default="markdown", choices=("markdown", "recent_codes"))
-    parser.add_argument("--drop", default="", metavar="SECTION,...", help="sections to leave out")
-    parser.add_argument("--keep", metavar="SECTION,...", help="sections to keep alone")
-    parser.add_argument("--lookback", metavar="SPAN", help="only events this far back, like 90d, 12h, 1mo or 2y")
-    parser.add_argument("--values", type=int, default=3, metavar="N", help="values per aggregated concept (default 3)")
+    add_serialization(parser)
     parser.add_argument("--max-tokens", type=int, metavar="N", help="cut the text to N tokens of the encoder")
     parser.add_argument("--encoder", metavar="NAME", help="whose tokens are counted (default: CHARTLIGHT_ENCODER)")
     parser.add_argument(
@@ -41,20 +32,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
-    """Print the text alone."""
-    from core.ehr.markdown import SerializationOptions, serialize
-    from core.ehr.store import open_dataset
+def add_serialization(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that say how a record is written; see :func:`serialization`."""
+    parser.add_argument(
+        "--profile",
+        default="corrected",
+        choices=("corrected", "paper"),
+        help="paper: byte for byte what the paper's code writes; corrected: its known defects mended (default)",
+    )
+    parser.add_argument("--strategy", default="markdown", choices=("markdown", "recent_codes"))
+    parser.add_argument("--drop", default="", metavar="SECTION,...", help="sections to leave out")
+    parser.add_argument("--keep", metavar="SECTION,...", help="sections to keep alone")
+    parser.add_argument("--lookback", metavar="SPAN", help="only events this far back, like 90d, 12h, 1mo or 2y")
+    parser.add_argument("--values", type=int, default=3, metavar="N", help="values per aggregated concept (default 3)")
 
-    at = parse_time(args.at)
-    options = SerializationOptions(
+
+def serialization(args: argparse.Namespace) -> Any:
+    """The SerializationOptions of the arguments. Raises InputError for those that cannot be."""
+    from core.ehr.markdown import SerializationOptions
+
+    return SerializationOptions(
         profile=args.profile,
         strategy=args.strategy,
-        drop=_names(args.drop),
-        keep=None if args.keep is None else _names(args.keep),
+        drop=names(args.drop),
+        keep=None if args.keep is None else names(args.keep),
         lookback=None if args.lookback is None else parse_span(args.lookback),
         values=args.values,
     )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the text alone."""
+    from core.ehr.markdown import serialize
+    from core.ehr.store import open_dataset
+
+    at = parse_time(args.at)
+    options = serialization(args)
     if args.max_tokens is not None and args.max_tokens < 1:
         raise InputError(f"--max-tokens {args.max_tokens} leaves nothing", "give 1 or more")
     dataset = open_dataset(args.dataset, args.concepts)
@@ -98,5 +111,6 @@ def parse_span(text: str) -> timedelta | None:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def _names(text: str) -> tuple[str, ...]:
+def names(text: str) -> tuple[str, ...]:
+    """The words between commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -15,9 +15,8 @@ import numpy as np
 
 from core.ehr.markdown import Record, SerializationOptions, serialize
 from core.ehr.record import CODE_SECTIONS, HEADER, MARKDOWN_SECTIONS
-from core.errors import InputError
 from core.risk.heads import Head
-from core.risk.records import embed_for_tasks, feature_identity, options_of
+from core.risk.records import embed_for_tasks, options_for
 
 NOISE_COPIES = 8
 
@@ -85,12 +84,7 @@ def section_attribution(
     Raises:
         InputError: no heads, heads of another encoder, unknown subject.
     """
-    if not heads:
-        raise InputError("no task is chosen", "choose a task that has a head")
-    options = options or options_of(next(iter(heads.values())).identity)
-    identity = feature_identity(encoder, options)
-    for head in heads.values():
-        head.require(identity)
+    options = options_for(heads, encoder, options)
     events = dataset.events(subject_id) if events is None else events
     sections = CODE_SECTIONS if options.strategy == "recent_codes" else MARKDOWN_SECTIONS
 

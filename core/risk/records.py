@@ -5,7 +5,7 @@ The one place where core.risk meets core.ehr's serialiser and core.embedding's e
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from core.embedding.parts import readable_texts
 from core.errors import InputError
 from core.progress import Progress
 from core.risk.identity import FeatureIdentity
+
+if TYPE_CHECKING:
+    from core.risk.heads import Head
 
 INSTRUCTIONS = ("task", "generic", "empty")
 """Instruction ablations: the task's own, one neutral query for all, none."""
@@ -55,6 +58,23 @@ def identity_of(
         dimension=int(has["dimension"]),
         **{name: str(has[name]) for name in ("weights_sha256", "config_sha256", "template", "pooling", "attention")},
     )
+
+
+def options_for(
+    heads: Mapping[str, "Head"], encoder: Any, options: SerializationOptions | None = None
+) -> SerializationOptions:
+    """The serialisation to read records with for these heads: the one given, or that of the heads.
+
+    Raises:
+        InputError: there are no heads, or they were trained on features of another making.
+    """
+    if not heads:
+        raise InputError("no task is chosen", "choose a task that has a head")
+    options = options or options_of(next(iter(heads.values())).identity)
+    identity = feature_identity(encoder, options)
+    for head in heads.values():
+        head.require(identity)
+    return options
 
 
 def instruction_for(task: str, strategy: str, instruction: str = "task") -> str | None:

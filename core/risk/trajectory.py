@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from core.ehr.markdown import SerializationOptions, serialize_many
-from core.errors import InputError
 from core.progress import Progress
 from core.risk.heads import Head
-from core.risk.records import embed_for_tasks, feature_identity, options_of
+from core.risk.records import embed_for_tasks, options_for
 from core.risk.score import TaskScore, score_vectors
 
 MAX_POINTS = 20
@@ -53,12 +52,7 @@ def trajectory(
     Raises:
         InputError: no heads, heads of another encoder, unknown subject, ``at`` before birth.
     """
-    if not heads:
-        raise InputError("no task is chosen", "choose a task that has a head")
-    options = options or options_of(next(iter(heads.values())).identity)
-    identity = feature_identity(encoder, options)
-    for head in heads.values():
-        head.require(identity)
+    options = options_for(heads, encoder, options)
     events = dataset.events(subject_id)
     dated = events["time"].drop_nulls()
     first = dated[0] if len(dated) else at
