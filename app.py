@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.exposure import refuse_open_door
 from core.settings import get_settings
-from pages.shared import audience, banner, errors, garbage, navigation, sign_in, tour
+from pages.shared import audience, banner, errors, garbage, navigation, sign_in, tour, url
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 
@@ -30,5 +30,6 @@ with errors.guard():
     refuse_open_door(st.get_option("server.address") or "", get_settings())  # however the server was started
     sign_in.require(page.url_path)
     audience.switch()
-    tour.show()
+    tour.show(page.url_path)
     page.run()
+    url.write()  # what every address carries, where the page writes none

@@ -1,8 +1,15 @@
-"""Audience mode: for a room that looks on. Large type; no subject ids, also not in the address; no calendar dates."""
+"""Audience mode: for a room that looks on. Large type; no subject ids, also not in the address; no calendar dates.
+
+The address says so (``?audience=1``), so that a reload and a link keep it.
+"""
 
 import streamlit as st
 
+from pages.shared import url
+
 _STATE = "_audience"
+LARGER = 19 / 15
+"""How much larger all is: the root size of the style sheet's audience mode to that of the theme."""
 
 
 def on() -> bool:
@@ -11,10 +18,18 @@ def on() -> bool:
 
 
 def switch() -> None:
-    """Draw the switch in the side bar; the style sheet enlarges a page that has the container ``audience``."""
+    """Draw the switch in the side bar; the style sheet enlarges a page that has the container ``audience``.
+
+    A new session begins as its address says. Later the session knows better, but that Back and Forward may lead to
+    an address of this mode: they turn it on, and never off before those who look on.
+    """
 
     def change() -> None:
         st.session_state[_STATE] = st.session_state["choose-audience"]
+
+    if _STATE not in st.session_state or url.travelled():
+        st.session_state[_STATE] = on() or url.read("audience") == "1"
+    url.carry(audience="1" if on() else None)
 
     with st.sidebar, st.container(key="audience" if on() else "no-audience"):
         st.session_state["choose-audience"] = on()

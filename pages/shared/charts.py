@@ -12,6 +12,8 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
+from pages.shared import audience
+
 BLUE = "#2E7EB8"
 VERMILLION = "#D55E00"
 GREEN = "#009E73"
@@ -41,6 +43,8 @@ _X_AXIS = {
     "automargin": True,
 }
 _Y_AXIS = {"gridcolor": LINE, "zeroline": False, "automargin": True}
+_TICK, _TITLE = 11.25, 13.125
+"""Sizes that Streamlit's theme gives to ticks and legends, and to titles of axes."""
 _FONT = "'Source Sans', 'Source Sans Pro', sans-serif"
 
 
@@ -83,6 +87,36 @@ def _layout(height: int, legend: bool) -> dict[str, Any]:
     }
 
 
+def enlarged(chart: go.Figure, by: float) -> go.Figure:
+    """Return a figure with all that is measured in pixels (text, marks, lines, margins, height) larger by a factor."""
+    spec = chart.to_dict()
+    layout = spec["layout"]
+    layout.setdefault("legend", {}).setdefault("font", {}).setdefault("size", _TICK)
+    for name, axis in layout.items():
+        if name.startswith(("xaxis", "yaxis")):
+            axis.setdefault("tickfont", {}).setdefault("size", _TICK)
+            axis.setdefault("title", {}).setdefault("font", {}).setdefault("size", _TITLE)
+    layout["height"] *= by
+    _enlarge(spec, "", by)
+    return go.Figure(spec)
+
+
+_LENGTHS = {"marker": ("size",), "pattern": ("size",), "line": ("width",), "margin": ("l", "r", "t", "b")}
+
+
+def _enlarge(part: dict[str, Any], name: str, by: float) -> None:
+    """Enlarge in place the lengths of a part of a figure, and of the parts in it."""
+    for key, value in part.items():
+        if key in (("size",) if name.endswith("font") else _LENGTHS.get(name, ())):
+            part[key] = [by * one for one in value] if isinstance(value, list | tuple) else by * value
+        elif isinstance(value, dict):
+            _enlarge(value, key, by)
+        elif isinstance(value, list | tuple):
+            for one in value:
+                if isinstance(one, dict):
+                    _enlarge(one, "", by)
+
+
 def plain(text: str, length: int = 70) -> str:
     """Return a text from data for a title or hover text: Plotly reads some HTML there, links among it."""
     text = " ".join(text.split())
@@ -107,6 +141,8 @@ def show(
         selection_mode: as in ``st.plotly_chart``.
         mode_bar: offer zoom and reset; off for small multiples.
     """
+    if audience.on():
+        chart = enlarged(chart, audience.LARGER)
     config = CONFIG if mode_bar else {**CONFIG, "displayModeBar": False}
     if selection_mode != "points":  # the tools for selecting stay where there is something to select
         config = {**config, "modeBarButtonsToRemove": list(_NO_TOOLS)}

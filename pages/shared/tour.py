@@ -1,10 +1,12 @@
 """The guided tour: read, score, see, on a prepared case; one strip above the page says where to look."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.shared import navigation
 
-_STEP = "_tour_step"
+_ON = "_tour"
 STEPS = (
     (
         "pages/patients.py",
@@ -29,13 +31,13 @@ STEPS = (
 
 
 def start() -> None:
-    """Begin at the first step; the caller switches to its page."""
-    st.session_state[_STEP] = 0
+    """Begin; the caller switches to the page of the first step."""
+    st.session_state[_ON] = True
 
 
 def end() -> None:
     """Leave the tour."""
-    st.session_state.pop(_STEP, None)
+    st.session_state.pop(_ON, None)
 
 
 def steps() -> list[tuple[str, str, str]]:
@@ -43,11 +45,11 @@ def steps() -> list[tuple[str, str, str]]:
     return [step for step in STEPS if navigation.page(step[0])]
 
 
-def show() -> None:
-    """Draw the strip of the current step, if a tour is on."""
-    number = st.session_state.get(_STEP)
+def show(path: str) -> None:
+    """Draw the strip of the step at this page's address, if a tour is on; other pages have none."""
     there = steps()
-    if number is None or number >= len(there):
+    number = next((number for number, (script, *_) in enumerate(there) if Path(script).stem == path), None)
+    if number is None or not st.session_state.get(_ON):
         return
     _, title, text = there[number]
     with st.container(key="tour", horizontal=True, vertical_alignment="center", gap="small"):
@@ -57,6 +59,5 @@ def show() -> None:
             if st.button(
                 f"Next: {following.lower()}", icon=":material/arrow_forward:", type="primary", key="tour-next"
             ):
-                st.session_state[_STEP] = number + 1
                 navigation.go(script)
         st.button("End the tour", type="tertiary", on_click=end, key="tour-end")

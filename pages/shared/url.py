@@ -8,6 +8,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.state.session_state_proxy import get_session_state
 
 _MAXIMUM_LENGTH = 200
+_CARRIED = "_carried"
 
 
 def read(name: str, default: str = "") -> str:
@@ -25,8 +26,9 @@ def read_choice(name: str, choices: list[str] | tuple[str, ...], default: str) -
 def write(**values: str | int | None) -> None:
     """Set query parameters; None or an empty string removes one. Nothing is sent where nothing changes.
 
-    All go in one message: each message is a step of the browser's Back.
+    All go in one message, with what :func:`carry` says: each message is a step of the browser's Back.
     """
+    values = {**st.session_state.get(_CARRIED, {}), **values}
     now = st.query_params.to_dict()
     new = {name: str(value) for name, value in values.items() if value is not None and value != ""}
     other = {name: value for name, value in now.items() if name not in values}
@@ -39,6 +41,11 @@ def write(**values: str | int | None) -> None:
             for name in values.keys() - new.keys():
                 parameters.discard_param_no_forward_msg(name)
             parameters.update({name: value for name, value in new.items() if value != now.get(name)})
+
+
+def carry(**values: str | None) -> None:
+    """Put these into every address that this session writes from now on, as :func:`write` does."""
+    st.session_state[_CARRIED] = values
 
 
 def travelled() -> bool:

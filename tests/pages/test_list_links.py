@@ -192,7 +192,8 @@ def test_what_was_typed_is_not_in_the_address(open_page, audience):
     app = open_page(PAGE)
     app.toggle(key="choose-audience").set_value(audience).run()
     known = link_of(app)
-    app.text_input(key="f-id").set_value("4").run()
+    if not audience:  # which has no search by id
+        app.text_input(key="f-id").set_value("4").run()
     assert link_of(app) == known
     for nobody_has in ("12345678*", "name/Miller", "Miller", "4"):
         app.text_input(key="f-code-text").set_value(nobody_has).run()

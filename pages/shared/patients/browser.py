@@ -114,7 +114,7 @@ def _fitted(dataset: Dataset, wanted: Mapping[str, str | int | None]) -> filter_
 
 
 def _table(page: pl.DataFrame, kept: Listed) -> None:
-    opened = st.session_state.get("_opened", 0)
+    opened = st.session_state.get(filters.OPENED, 0)
     state = st.dataframe(
         rows(page, selection.relative_times()),
         hide_index=True,
@@ -133,7 +133,7 @@ def _table(page: pl.DataFrame, kept: Listed) -> None:
     )
     chosen = state.selection.rows
     if chosen:
-        st.session_state["_opened"] = opened + 1  # the list comes back with no row chosen
+        st.session_state[filters.OPENED] = opened + 1  # the list comes back with no row chosen
         selection.choose(int(page["subject_id"][chosen[0]]))
         st.rerun()
     st.caption("Choose a row to open the patient; by keyboard, go to it with the arrows and press Shift and Space.")

@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import streamlit as st
 
+from core.ehr.demo.cases import read_cases
 from core.ehr.store import Dataset
 from core.ehr.subjects import SubjectFilter, age_range
 from core.ehr.tasks import task_name
+from pages.shared import audience, selection
 from pages.shared.errors import plain
 
 SORTS = {
@@ -22,6 +24,8 @@ SORTS = {
 }
 SEXES = {"female": "Female", "male": "Male", "unknown": "Unknown"}
 SPLITS = {"train": "Train", "tuning": "Tuning", "held_out": "Held out"}
+OPENED = "_opened"
+"""How many patients this session has opened from the list."""
 _LABEL = 40
 """Characters of a code in the label of its popover."""
 
@@ -44,18 +48,21 @@ def draw(dataset: Dataset) -> SubjectFilter:
         descending=bool(state.get("f-descending")),
     )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="subject-controls"):
-        st.text_input(
-            "Subject id",
-            placeholder="begins with …",
-            icon=":material/search:",
-            type="search",
-            max_chars=20,
-            width=140,
-            live=True,
-            help="A link to this list leaves this search out: it may be a person's id.",
-            key="f-id",
-            persist_state="session",
-        )
+        if audience.on():
+            _prepared(dataset)
+        else:
+            st.text_input(
+                "Subject id",
+                placeholder="begins with …",
+                icon=":material/search:",
+                type="search",
+                max_chars=20,
+                width=140,
+                live=True,
+                help="A link to this list leaves this search out: it may be a person's id.",
+                key="f-id",
+                persist_state="session",
+            )
         _any_of("Sex", list(SEXES), SEXES.get, "f-sex", 112)
         _any_of("Split", list(SPLITS), SPLITS.get, "f-split", 125)
         _any_of("Has a label of", dataset.tasks(), task_name, "f-task", 130)
@@ -88,13 +95,40 @@ def put(dataset: Dataset, filter: SubjectFilter) -> None:
 
 
 def searched() -> str:
-    """Return the digits with which the subject id is to begin."""
+    """Return the digits with which the subject id is to begin; none in front of an audience, which sees no id."""
+    if audience.on():
+        return ""
     return "".join(char for char in st.session_state.get("f-id") or "" if char.isdigit())
 
 
 def is_code(dataset: Dataset, text: str) -> bool:
     """Return whether a text is meant as a code, or as the beginning of one, and not as words of a description."""
     return text.endswith("*") or "/" in text or text in dataset.vocabulary.descriptions
+
+
+def _prepared(dataset: Dataset) -> None:
+    """Offer the prepared cases, where there are any."""
+    cases = [case for case in read_cases(dataset.path) if dataset.index.find(case.subject_id) is not None]
+    opened = st.session_state.setdefault(OPENED, 0)
+    key = f"prepared-case-{opened}"
+
+    def open_case() -> None:
+        case = st.session_state[key]
+        st.session_state[OPENED] = opened + 1  # the list comes back with no case chosen
+        selection.choose(case.subject_id, case.prediction_time)
+
+    if cases:
+        st.selectbox(
+            "Prepared case",
+            cases,
+            None,
+            format_func=lambda case: case.title,
+            placeholder="Choose one",
+            width=330,
+            on_change=open_case,
+            key=key,
+            persist_state="page",
+        )
 
 
 def _any_of(label: str, options: list[str], name: Callable, key: str, width: int) -> None:
