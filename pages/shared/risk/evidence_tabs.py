@@ -41,6 +41,7 @@ def show(patient: Patient, scored: scoring.Scored, names: dict[str, str], key: s
             key="risk-task",
             on_change=lambda: target.choose(st.session_state["risk-task"]),
             width=320,
+            persist_state="session",
         )
         st.space("stretch")
         _downloads(patient, scored)
