@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 HELP = "run the EHRSHOT benchmark: heads on features, full data and few-shot, with intervals and a report"
 
@@ -63,12 +64,20 @@ def run(args: argparse.Namespace) -> None:
 
     if args.replicates < 20:
         raise InputError(f"{args.replicates} bootstrap replicates are too few", "give 20 or more")
+    check_paths(args)
     shots, shots_of = parse_shots_by_model(args.shots)
     dataset = open_dataset(args.dataset)
     tasks = parse_tasks(args.tasks) if args.tasks else parse_tasks(None)
     if not args.tasks:
         tasks = [task for task in tasks if task in dataset.tasks()]
     labels, problems = load_labels(dataset, tasks)
+    if not labels:
+        raise InputError(
+            f"{dataset.name} has no labels for {', '.join(tasks) if args.tasks else 'any task'} that can be used",
+            f"name a task that it has ({', '.join(dataset.tasks()) or 'none'}), or compute labels: "
+            f"python -m core label {args.dataset}",
+        )
+    problems += other_records(dataset, args.features)
     ablation_shots = tuple(parse_shots(args.ablate_shots))
     features = choose_models(
         dataset,
@@ -88,7 +97,46 @@ def run(args: argparse.Namespace) -> None:
             dataset, features, args.out, tasks, options, progress, labels, problems, command_line(args.words)
         )
     path = write_report(result, args.out, dataset.name)
-    print(groups_text(result.groups))
+    print(groups_text(result.groups) if result.groups.height else "No model could be evaluated; the notes say why.")
     for problem in result.problems:
         print(f"note: {problem.task}: {problem.message}")
     print(f"\n{result.computed} units computed, {result.reused} reused. Report: {path}")
+
+
+def check_paths(args: argparse.Namespace) -> None:
+    """Refuse a path with nothing there. A damaged file stops its model alone, but a slip of the hand is told at once.
+
+    Raises:
+        InputError: there is nothing at one of the paths.
+    """
+    from core.errors import InputError
+
+    named = [("--features", Path(text.rpartition("=")[2])) for text in args.features]
+    named += [("--clmbr", args.clmbr), ("--shots-data", args.shots_data)]
+    for option, path in named:
+        if path is not None and not path.exists():
+            raise InputError(f"there is no {path}", f"check the path that {option} names")
+
+
+def other_records(dataset: Any, features: list[str]) -> list[Any]:
+    """A problem for each features folder that says it was made from other records than the dataset's."""
+    from core.ehr.content import records_sha256
+    from core.embedding.features import MANIFEST, read_json
+    from core.errors import ChartlightError
+    from core.risk.cohort import Problem
+
+    found = []
+    for text in features:
+        name, _, path = text.rpartition("=")
+        try:
+            manifest = read_json(Path(path) / MANIFEST)
+        except (ChartlightError, OSError):  # not of `embed`, or damaged: told where it is read
+            continue
+        made_from = manifest.get("records_sha256")
+        if made_from and made_from != records_sha256(dataset):
+            message = (
+                f"the features {path} were made from other records ({manifest.get('dataset')}) than those of "
+                f"{dataset.name}: other events, or other descriptions of codes"
+            )
+            found.append(Problem(name or Path(path).name, "other_records", 0, message))
+    return found

@@ -315,6 +315,8 @@ def read_bytes(path: Path) -> bytes:
     from core.errors import InputError
     from core.settings import get_settings
 
+    if path.is_dir():
+        raise InputError(f"{path} is a folder", "give an image, or --batch with a folder of images")
     if not path.is_file():
         raise InputError(f"there is no file {path}", "give the path of an image")
     if path.stat().st_size > (limit := get_settings().upload_mb * 2**20):

@@ -121,8 +121,8 @@ def ensure_datasets(settings: Settings) -> None:
     for path in settings.dataset_paths:
         if not Path(path).is_dir() and path != settings.demo_path:
             raise InputError(
-                f"the dataset folder {path} does not exist",
-                "name MEDS folders in CHARTLIGHT_DATASETS, or leave it empty for the demo cohort",
+                f"there is no dataset folder {path}",
+                "name MEDS folders in CHARTLIGHT_DATASETS (with make: DATA=), or none for the demo cohort",
             )
     if settings.demo_path in settings.dataset_paths and not settings.demo_path.is_dir():
         from core.ehr.demo import generate_demo

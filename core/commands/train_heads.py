@@ -61,3 +61,5 @@ def run(args: argparse.Namespace) -> None:
     print(heads_table(trained.heads))
     for problem in [*run.problems, *trained.problems]:
         print(f"note: {problem.task}: {problem.message}")
+    if not trained.heads:
+        raise InputError("no head could be trained", "give labels of both classes in each split; the notes say more")

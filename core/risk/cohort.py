@@ -26,7 +26,7 @@ class Problem:
     Attributes:
         task: task id, or sub-task key.
         kind: "unknown_subject", "before_birth", "duplicate_label", "conflicting_label", "no_split", "bad_label",
-            "missing_features", "wrong_dimension", "one_class", "no_labels", "shots_file" or "failed".
+            "missing_features", "other_records", "wrong_dimension", "one_class", "no_labels", "shots_file" or "failed".
         count: rows concerned.
         message: what it is and what was done.
     """

@@ -203,3 +203,8 @@ def test_images_in_which_nothing_is_found_have_a_row_with_their_dice(tmp_path, i
     assert {path.name for path in (out / "1.png").iterdir()} > {"maps.npz", "overlay_seg_grad.png"}
     assert main([*line, "--class", "1"]) == 0  # and without again
     assert {path.name for path in (out / "1.png").iterdir()} == {"mask.png", "manifest.json"}
+
+
+def test_a_folder_given_as_the_image_is_pointed_to_batch(tmp_path, images, folder, capsys):
+    assert main(["explain", str(images), "--model", str(folder), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.strip().endswith("is a folder; give an image, or --batch with a folder of images")

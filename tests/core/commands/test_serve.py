@@ -31,8 +31,10 @@ def test_impossible_port_is_named(port):
 
 
 def test_missing_dataset_is_named(tmp_path):
-    with pytest.raises(InputError, match="nowhere"):
-        serve.ensure_datasets(Settings(home=tmp_path, datasets=[tmp_path / "nowhere"]))
+    (tmp_path / "a-file").write_text("")
+    for name in ("nowhere", "a-file"):
+        with pytest.raises(InputError, match=f"there is no dataset folder .*{name}; .*DATA="):
+            serve.ensure_datasets(Settings(home=tmp_path, datasets=[tmp_path / name]))
 
 
 def test_command_binds_where_it_was_told():

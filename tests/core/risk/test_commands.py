@@ -2,9 +2,11 @@
 
 import json
 import shlex
+import shutil
 from datetime import datetime
 
 import numpy as np
+import polars as pl
 import pytest
 
 from core.cli import main
@@ -115,14 +117,24 @@ def test_only_the_head_with_too_few_patients_is_not_reliable():
 
 
 def test_train_heads_without_labels_says_so(dataset_path, home, tmp_path, capsys):
-    import shutil
-
     folder = tmp_path / "unlabelled"
     shutil.copytree(dataset_path, folder)
     shutil.rmtree(folder / "labels")
     assert main(["train-heads", str(tmp_path / "out"), "--dataset", str(folder)]) == 2
     assert "no usable label" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_train_heads_that_trains_none_is_an_error(dataset_path, home, tmp_path, capsys):
+    folder = tmp_path / "negatives"
+    shutil.copytree(dataset_path, folder)
+    labels = pl.read_parquet(folder / "labels" / "guo_los" / "labels.parquet").with_columns(boolean_value=False)
+    labels.write_parquet(folder / "labels" / "guo_los" / "labels.parquet")
+    arguments = ["train-heads", str(tmp_path / "out"), "--dataset", str(folder), "--tasks", "guo_los"]
+    assert main([*arguments, "--max-labels", "100"]) == 2
+    printed = capsys.readouterr()
+    assert "note: guo_los: no head: the train split has no positives" in printed.out
+    assert printed.err.strip().splitlines()[-1].startswith("error: no head could be trained; ")
 
 
 def test_shipped_heads_are_whole_and_neither_noise_nor_trivial():

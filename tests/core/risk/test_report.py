@@ -1,11 +1,14 @@
 import json
 import re
+import shutil
 
 import numpy as np
 import polars as pl
 import pytest
 
 from core.cli import main
+from core.commands.benchmark import other_records
+from core.ehr.content import records_sha256
 from core.ehr.tasks import TASKS
 from core.errors import InputError
 from core.risk.cards import ITEMS, missing_items
@@ -54,6 +57,33 @@ def test_bad_arguments_exit_with_one_line(dataset_path, tmp_path, capsys):
         error = capsys.readouterr().err.strip().splitlines()[-1]
         assert error.startswith("error: ") and "; " in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", ["--features", "--clmbr", "--shots-data"])
+def test_a_path_with_nothing_there_is_told_before_the_work(dataset_path, tmp_path, capsys, option):
+    nowhere, out = tmp_path / "nowhere", tmp_path / "out"
+    arguments = ["benchmark", str(dataset_path), "--out", str(out), "--shots", "8", option, str(nowhere)]
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == f"error: there is no {nowhere}; check the path that {option} names\n"
+    assert not out.exists()
+
+
+def test_tasks_without_labels_are_told_and_not_taken_for_a_missing_split(dataset_path, tmp_path, capsys):
+    shutil.copytree(dataset_path, tmp_path / "ds")
+    shutil.rmtree(tmp_path / "ds" / "labels" / "guo_icu")
+    arguments = ["benchmark", str(tmp_path / "ds"), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--tasks", "guo_icu", "--models", "count"]) == 2
+    assert " has no labels for guo_icu that can be used; name a task that it has (" in capsys.readouterr().err
+
+
+def test_features_of_other_records_are_noted(dataset, tmp_path):
+    folder = tmp_path / "features"
+    folder.mkdir()
+    own = {"dataset": "ours", "records_sha256": records_sha256(dataset)}
+    for manifest, noted in ((own, 0), (own | {"records_sha256": "0" * 64}, 1), ({"dataset": "old"}, 0)):
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        problems = other_records(dataset, [f"mine={folder}", str(tmp_path / "vectors.npz")])
+        assert [(p.task, p.kind) for p in problems] == [("mine", "other_records")] * noted
 
 
 def test_a_feature_file_that_cannot_be_read_does_not_stop_the_others(dataset, tmp_path):
