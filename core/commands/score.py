@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> None:
     from core.ehr.timepoints import labels_by_subject, labels_of, tasks_labelled_at
     from core.embedding.cache import EmbeddingCache
     from core.embedding.encoders import load_encoder
-    from core.errors import InputError
+    from core.errors import InputError, MissingError
     from core.risk.documents import scores_document
     from core.risk.heads import load_heads
     from core.risk.report_table import scores_text
@@ -47,7 +47,12 @@ def run(args: argparse.Namespace) -> None:
     events = dataset.events(args.subject)  # an unknown subject is told before a model is loaded
     settings = get_settings()
     name = args.encoder or settings.encoder
-    heads = load_heads(args.heads or settings.heads / name)
+    folder = args.heads or settings.heads / name
+    try:
+        heads = load_heads(folder)
+    except MissingError as error:
+        made_by = f"python -m core train-heads {folder} --dataset DATASET --encoder {name}"
+        raise MissingError(error.what, f"name their folder with --heads, or make them: {made_by}") from None
     scores = score_subject(dataset, args.subject, at, load_encoder(name), heads, tasks, EmbeddingCache())
     labelled = tasks_labelled_at(labels_of(labels_by_subject(dataset), args.subject), at)
     found = outside_definitions(events, at, dataset.vocabulary, labelled)

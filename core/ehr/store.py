@@ -201,12 +201,18 @@ def open_dataset(path: str | Path, concepts: str | Path | None = None, progress:
             f"{path} is not in the MEDS layout (no data folder)",
             "import it first: python -m core import ehrshot|omop SRC DEST",
         )
+    index = load_index(path, progress)
+    if not index.shards and any((path / "data").glob("[!._]*")):  # an EHRSHOT release has a data folder too
+        raise InputError(
+            f"{path} has files in its data folder and no Parquet file among them",
+            "give a MEDS dataset, or import this first: python -m core import ehrshot|omop SRC DEST",
+        )
     record = read_dataset_json(path)
     return Dataset(
         path=path,
         name=str(record.get("dataset_name") or path.resolve().name),
         synthetic=record.get("synthetic") is True,
-        index=load_index(path, progress),
+        index=index,
         concepts=Path(concepts).expanduser() if concepts else get_settings().concepts,
     )
 

@@ -278,3 +278,11 @@ def test_synthetic_and_name_come_from_the_metadata(tmp_path, two_subjects):
     write_dataset_json(tmp_path, "Demo", "demo", synthetic=True)
     assert open_dataset(tmp_path).name == "Demo"
     assert open_dataset(tmp_path).synthetic
+
+
+def test_a_release_that_was_not_imported_is_no_empty_dataset(tmp_path):
+    (tmp_path / "data").mkdir()
+    assert open_dataset(tmp_path).n_subjects == 0
+    (tmp_path / "data" / "ehrshot.csv").write_text("patient_id,start,code\n")
+    with pytest.raises(InputError, match=r"no Parquet file among them; .*import ehrshot"):
+        open_dataset(tmp_path)

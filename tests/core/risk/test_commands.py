@@ -80,6 +80,7 @@ def test_score_prints_a_table_of_chosen_tasks(demo, home, capsys):
         ({"--at": "2020-01-01T00:00+01:00"}, "time zone"),
         ({"--tasks": "nonsense"}, "nonsense"),
         ({"--heads": "none"}, "no risk heads"),
+        ({"--encoder": "qwen3-embedding-8b"}, "/qwen3-embedding-8b --dataset DATASET --encoder qwen3-embedding-8b"),
         ({"--encoder": "nonsense"}, "nonsense"),
     ],
 )
