@@ -106,11 +106,11 @@ def parse_ablations(texts: Sequence[str], encoder: EncoderSpec, options: Seriali
 def _variants(name: str, value: str, encoder: EncoderSpec, options: SerializationOptions) -> list[Ablation]:
     label = f"{name}={value}"
     if name == "context":
-        if not value.isdigit() or not 16 <= int(value) <= 131_072:
+        if not value.isdecimal() or not 16 <= int(value) <= 131_072:
             raise InputError(f"{value!r} is no context length", f"use numbers of tokens, e.g. {CONTEXTS}")
         return [Ablation(label, encoder.reading(int(value)), options)]
     if name == "chunk":
-        if not value.isdigit():
+        if not value.isdecimal():
             raise InputError(f"{value!r} is no chunk length", "use numbers of tokens, e.g. 512")
         return [Ablation(label, encoder.chunked(int(value)), options)]
     if name == "instruction":

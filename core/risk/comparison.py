@@ -232,7 +232,7 @@ def variant_order(family: str, variant: str) -> tuple:
     """Key that sorts variants of an ablation: numbers, the paper's order, the unchanged model last."""
     if variant == UNCHANGED:
         return (9, 0.0, "")
-    if variant.isdigit():
+    if variant.isdecimal():
         return (1, float(variant), "")
     known = _VALUES.get(family, ())
     return (2, float(known.index(variant)) if variant in known else 99.0, variant)

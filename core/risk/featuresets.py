@@ -8,6 +8,7 @@ Precomputed vectors come as npz (never a pickle) or Parquet. EHRSHOT's names of 
 """
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from scipy import sparse
 
 from core.errors import InputError
 from core.risk.cohort import find_rows
+from core.risk.model_names import model_key, model_name
 
 _SUBJECT = ("subject_id", "patient_ids", "patient_id")
 _TIME = ("prediction_time", "labeling_time", "label_times", "labeling_times")
@@ -63,6 +65,21 @@ class FeatureSet:
         own = np.flatnonzero(self.task == task)
         found = find_rows(subject, time, self.subject[own], self.time[own])
         return np.where(found >= 0, own[found] if len(own) else -1, -1)
+
+
+def require_distinct(features: Sequence[FeatureSet]) -> None:
+    """Refuse a model that is named twice: its figures would stand twice in every table, and count twice.
+
+    Raises:
+        InputError: two sets have the same name, variant and head.
+    """
+    seen: set[str] = set()
+    for one in features:
+        for head in one.heads:
+            key = model_key(one.name, head, one.variant)
+            if key in seen:
+                raise InputError(f"the model {model_name(key)} is named twice", "name it once, with all its shots")
+            seen.add(key)
 
 
 def read_precomputed(path: Path, name: str, heads: tuple[str, ...] = ("lr_lbfgs",)) -> FeatureSet:

@@ -42,7 +42,7 @@ def parse_shots(text: str | None) -> list[int]:
             shots += [*PAPER_SHOTS, ALL]
         elif part in ("all", "-1"):
             shots.append(ALL)
-        elif part.isdigit() and 0 < int(part) <= MAX_K:
+        elif part.isdecimal() and 0 < int(part) <= MAX_K:
             shots.append(int(part))
         else:
             raise InputError(f"{part!r} is no number of shots", f"use numbers from 1 to {MAX_K}, all or paper")
@@ -104,6 +104,7 @@ def make_shots(
 
 
 _KEYS = ("patient_ids", "label_times", "label_values")
+_SPLIT = {"train": "train", "val": "tuning"}
 
 
 def shots_to_json(
@@ -126,12 +127,18 @@ def shots_to_json(
 
 
 def shots_from_json(
-    data: Mapping[str, Any], sub_task: str, subject: np.ndarray, time: np.ndarray, target: np.ndarray
+    data: Mapping[str, Any],
+    sub_task: str,
+    subject: np.ndarray,
+    time: np.ndarray,
+    target: np.ndarray,
+    split: np.ndarray,
 ) -> list[Shots]:
     """Read one sub-task's draws, matched to our labels by patient and time (EHRSHOT's indices are not trusted).
 
     Raises:
-        InputError: not EHRSHOT's layout, a drawn label that our labels lack, or one with another value.
+        InputError: not EHRSHOT's layout, a drawn label that our labels lack, one with another value, or one of another
+            split: a model must not learn from what it is evaluated on.
     """
     if sub_task not in data:
         raise InputError(f"the few-shot file has no sub-task {sub_task!r}", f"it has {', '.join(map(str, data))}")
@@ -153,6 +160,11 @@ def shots_from_json(
                 raise InputError(
                     f"the label of subject {patient} at {stamp} has another value in the few-shot file",
                     "use the few-shot file of the same release",
+                )
+            if split[i] != _SPLIT[part]:
+                raise InputError(
+                    f"the few-shot file draws subject {patient} from {_SPLIT[part]}, the dataset has it in {split[i]}",
+                    "use the few-shot file and the splits of the same release",
                 )
             found.append(i)
         return np.array(found, dtype=np.int64)

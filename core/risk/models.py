@@ -10,7 +10,7 @@ from core.errors import InputError
 from core.progress import terminal_bar
 from core.risk.ablations import Ablation, ablation_features, parse_ablations, require_encoder, settings_of
 from core.risk.cohort import Problem, TaskLabels
-from core.risk.featuresets import FeatureSet, join, read_embedded, read_precomputed
+from core.risk.featuresets import FeatureSet, join, read_embedded, read_precomputed, require_distinct
 from core.risk.runner import count_feature_set, safe
 from core.risk.units import HEADS
 
@@ -69,6 +69,7 @@ def choose_models(
             continue
         one = _one(name, known, dataset, labels)
         out.append(replace(one, shots=tuple(shots[name])) if name in shots else one)
+    require_distinct(out)
     out += [replace(one, shots=ablation_shots) for one in _ablated(*planned, dataset, labels)]
     if not out:
         raise InputError("there is no model to run", "give --features that can be read, or --models count")

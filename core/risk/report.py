@@ -49,6 +49,14 @@ def _interval(value: float | None, lower: float | None, upper: float | None) -> 
     return f"{value:.3f} ({lower:.3f} to {upper:.3f})"
 
 
+_P = ("p_value", "p_holm")
+
+
+def _signed(value: float, lower: float, upper: float) -> str:
+    """A difference with its interval, alone where no replicate is defined."""
+    return f"{value:+.3f}" if lower != lower else f"{value:+.3f} ({lower:+.3f} to {upper:+.3f})"
+
+
 def _shots(k: int) -> str:
     return "all" if k == ALL else str(k)
 
@@ -101,9 +109,8 @@ def _differences(differences: pl.DataFrame) -> str:
             model_name(row["a"]),
             model_name(row["b"]),
             row["score"].upper(),
-            f"{row['difference']:+.3f} ({row['lower']:+.3f} to {row['upper']:+.3f})",
-            f"{row['p_value']:.3f}",
-            f"{row['p_holm']:.3f}",
+            _signed(row["difference"], row["lower"], row["upper"]),
+            *("not defined" if row[name] is None or row[name] != row[name] else f"{row[name]:.3f}" for name in _P),
             row.get("undefined", "not counted"),  # of a run of an older version
         )
         for row in differences.iter_rows(named=True)

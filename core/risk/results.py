@@ -261,7 +261,7 @@ def _compare(labels: TaskLabels, a: dict, b: dict, spec: UnitSpec, cache: dict) 
         sides = []
         for own_rows, probability in (a[key], b[key]):
             at = probability[np.searchsorted(own_rows, rows)]
-            mark = (key, len(rows), at.tobytes())
+            mark = (key, rows.tobytes(), at.tobytes())
             if mark not in cache:
                 resamples = Resamples(labels.subject[rows], spec.replicates, spec.seed)
                 cache[mark] = bootstrap_values(target, at, resamples, ["auroc", "auprc"])
@@ -284,6 +284,23 @@ def _compare(labels: TaskLabels, a: dict, b: dict, spec: UnitSpec, cache: dict) 
     return out
 
 
+PREDICTIONS: dict[str, pl.DataType] = {
+    "patient_id": pl.Int64(),
+    "prediction_time": pl.Datetime("us"),
+    "labeling_function": pl.String(),
+    "sub_task": pl.String(),
+    "model": pl.String(),
+    "head": pl.String(),
+    "variant": pl.String(),
+    "replicate": pl.Int64(),
+    "k": pl.Int64(),
+    "label": pl.Int8(),
+    "proba": pl.Float64(),
+    "proba_calibrated": pl.Float64(),
+}
+"""Columns of the predictions."""
+
+
 def predictions_table(unit: UnitResult, labels: TaskLabels) -> pl.DataFrame:
     """Every prediction of one unit: EHRSHOT's ``*_probas`` columns, plus time and calibrated probability."""
     frames = []
@@ -301,10 +318,11 @@ def predictions_table(unit: UnitResult, labels: TaskLabels) -> pl.DataFrame:
                     "variant": spec.variant,
                     "replicate": part.replicate,
                     "k": spec.k,
-                    "label": labels.target[part.key][part.rows].astype(np.int8),
+                    "label": labels.target[part.key][part.rows],
                     "proba": part.probability,
                     "proba_calibrated": part.calibrated,
-                }
+                },
+                schema=PREDICTIONS,
             )
         )
-    return pl.concat(frames) if frames else pl.DataFrame()
+    return pl.concat(frames) if frames else pl.DataFrame(schema=PREDICTIONS)

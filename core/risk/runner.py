@@ -23,7 +23,7 @@ from core.files import replacing, write_atomic
 from core.progress import Progress, silent
 from core.risk.cohort import Problem, TaskLabels, load_task_labels, unique_times
 from core.risk.counts import CountOptions, count_features
-from core.risk.featuresets import FeatureSet
+from core.risk.featuresets import FeatureSet, require_distinct
 from core.risk.fewshot import ALL, Shots, make_shots, read_shots_file, shots_from_json, shots_to_json
 from core.risk.model_names import features_name, model_key, model_name
 from core.risk.results import differences_table, groups_table, predictions_table, result_rows, results_table
@@ -32,6 +32,8 @@ from core.risk.subtasks import SUBTASK_BY_KEY
 from core.risk.units import VERSION, UnitResult, UnitSpec, fingerprint, load_unit, run_unit, save_unit
 
 SHOTS_FILE = "all_shots_data.json"
+FINISHED = "results.parquet"
+"""Written last: a folder without it holds no finished run."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,15 @@ def draw_shots(
     if not wanted:
         return shots, problems
     given = options.shots_data / labels.task / SHOTS_FILE if options.shots_data else shipped
+    if options.shots_data and given and not given.is_file():
+        message = f"{options.shots_data.name} has no {labels.task}/{SHOTS_FILE}; our own draws were used"
+        problems.append(Problem(labels.task, "shots_file", 0, message))
     if given is not None and given.is_file():
         try:
             data = read_shots_file(given)
             for key, target in labels.target.items():
                 name = SUBTASK_BY_KEY[key].paper_name
-                shots[key] = shots_from_json(data, name, labels.subject, labels.time, target)
+                shots[key] = shots_from_json(data, name, labels.subject, labels.time, target, labels.split)
             given_k: list[set[int]] = [{shot.k for shot in drawn} for drawn in shots.values()]
             lacking = sorted(k for k in set(wanted) if not all(k in each for each in given_k))
             if not lacking:
@@ -188,6 +193,7 @@ def run_benchmark(
         wrong += found
     if not features:
         raise InputError("there is no model to run", "give features, or name count among the models")
+    require_distinct(features)
     if not labels:
         raise InputError(f"{dataset.name} has no usable label of these tasks", "check labels and splits")
     positions, missing = _match(features, labels)
@@ -196,7 +202,9 @@ def run_benchmark(
     to_draw = replace(options, shots=tuple(dict.fromkeys(k for of_set in shots_of for k in of_set)))
     jobs = []
     for task, of_task in labels.items():
-        everywhere = np.logical_and.reduce([positions[i, task] >= 0 for i in range(len(features))])
+        has = [positions[i, task] >= 0 for i in range(len(features))]
+        # a model without any features of the task is not run on it, and must not take the draws from the others
+        everywhere = np.logical_and.reduce([one for one in has if one.any()] or [has[0]])
         shipped = Path(dataset.path) / "labels" / task / SHOTS_FILE if dataset is not None else None
         shots, bad = draw_shots(of_task, to_draw, out, everywhere, shipped)
         wrong += bad
@@ -250,7 +258,6 @@ def run_benchmark(
             raise
     units = [results[n] for n in range(len(jobs))]
     wrong += [problem for unit in units for problem in unit.problems]
-    result = _write(out, units, labels, _merged(wrong), computed, len(jobs) - computed)
     told = {
         "shots": ["all" if k == ALL else k for k in options.shots],
         "bootstrap_replicates": options.replicates,
@@ -258,9 +265,9 @@ def run_benchmark(
         "paper_exact": options.paper_exact,
         "shots_data": options.shots_data.name if options.shots_data else None,
     }
-    record = describe_run(dataset, labels, features, told, command, started, (result.computed, result.reused))
-    write_record(record, out)
-    return replace(result, record=record)
+    reused = len(jobs) - computed
+    record = describe_run(dataset, labels, features, told, command, started, (computed, reused))
+    return _write(out, units, labels, _merged(wrong), computed, reused, record)
 
 
 def _match(
@@ -300,29 +307,28 @@ def _write(
     problems: list[Problem],
     computed: int,
     reused: int,
+    record: dict[str, Any],
 ) -> BenchmarkResult:
+    """Make the tables and write them, with those of the results last: a folder that has them is whole."""
     results = results_table([row for unit in units for row in result_rows(unit, labels[unit.spec.task])])
     groups = groups_table(results)
     with threadpool_limits(1):
         differences = differences_table(units, labels)
-    tables = [predictions_table(unit, labels[unit.spec.task]) for unit in units]
-    tables = [table for table in tables if table.height]
-    predictions = pl.concat(tables) if tables else pl.DataFrame({"patient_id": []}, schema={"patient_id": pl.Int64})
+    predictions = pl.concat([predictions_table(unit, labels[unit.spec.task]) for unit in units])
     problem_table = pl.DataFrame(
         [vars(problem) for problem in problems],
         schema={"task": pl.String, "kind": pl.String, "count": pl.Int64, "message": pl.String},
     )
-    for name, table in (
-        ("results", results),
-        ("groups", groups),
-        ("differences", differences),
-        ("problems", problem_table),
-        ("predictions", predictions),
-    ):
+    for stale in (FINISHED, "report.html"):  # tables of two runs must not pass for one after a kill
+        (out / stale).unlink(missing_ok=True)
+    _write_table(predictions, out / "predictions.parquet")
+    for name, table in (("groups", groups), ("differences", differences), ("problems", problem_table)):
         _write_table(table, out / f"{name}.parquet")
-        if name != "predictions":
-            _write_table(table, out / f"{name}.csv")
-    return BenchmarkResult(results, groups, differences, problems, computed, reused)
+        _write_table(table, out / f"{name}.csv")
+    write_record(record, out)
+    _write_table(results, out / "results.csv")
+    _write_table(results, out / FINISHED)
+    return BenchmarkResult(results, groups, differences, problems, computed, reused, record)
 
 
 def _write_table(table: pl.DataFrame, path: Path) -> None:

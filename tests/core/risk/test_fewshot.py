@@ -24,6 +24,12 @@ def labels(n=1200, positives=300, seed=0):
     return target, np.sort(rows[: n // 2]), np.sort(rows[n // 2 :])
 
 
+def split_of(n, train, validation):
+    split = np.full(n, "held_out", dtype="U8")
+    split[train], split[validation] = "train", "tuning"
+    return split
+
+
 def test_draws_are_balanced_nested_and_from_their_split():
     target, train, validation = labels()
     shots = make_shots(target, train, validation)
@@ -59,7 +65,8 @@ def test_ehrshots_file_round_trips(tmp_path):
     path = tmp_path / "all_shots_data.json"
     path.write_text(json.dumps({"guo_los": shots_to_json(subject, time, target, shots)}))
     order = np.random.default_rng(0).permutation(60)  # our labels come in another order
-    read = shots_from_json(read_shots_file(path), "guo_los", subject[order], time[order], target[order])
+    split = split_of(60, train, validation)
+    read = shots_from_json(read_shots_file(path), "guo_los", subject[order], time[order], target[order], split[order])
     for a, b in zip(shots, read):
         assert (a.k, a.replicate) == (b.k, b.replicate)
         assert (a.train == order[b.train]).all() and (a.validation == order[b.validation]).all()
@@ -69,17 +76,31 @@ def test_the_file_of_another_release_is_refused(tmp_path):
     target, train, validation = labels(60, 20)
     subject, time = np.arange(60), np.full(60, np.datetime64("2020-01-01", "us"))
     data = {"guo_los": shots_to_json(subject, time, target, make_shots(target, train, validation, [2]))}
+    split = split_of(60, train, validation)
     with pytest.raises(InputError, match="that the task lacks"):
-        shots_from_json(data, "guo_los", subject + 1000, time, target)
+        shots_from_json(data, "guo_los", subject + 1000, time, target, split)
     with pytest.raises(InputError, match="another value"):
-        shots_from_json(data, "guo_los", subject, time, 1 - target)
+        shots_from_json(data, "guo_los", subject, time, 1 - target, split)
     with pytest.raises(InputError, match="no sub-task"):
-        shots_from_json(data, "guo_icu", subject, time, target)
+        shots_from_json(data, "guo_icu", subject, time, target, split)
     with pytest.raises(InputError, match="layout"):
-        shots_from_json({"guo_los": {"1": {"0": {}}}}, "guo_los", subject, time, target)
+        shots_from_json({"guo_los": {"1": {"0": {}}}}, "guo_los", subject, time, target, split)
     (tmp_path / "x.json").write_text("[]")
     with pytest.raises(InputError, match="no JSON object"):
         read_shots_file(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(("drawn", "other"), [("train", "held_out"), ("train", "tuning"), ("tuning", "train")])
+def test_draws_from_another_split_are_refused(drawn, other):
+    target, train, validation = labels(60, 20)
+    subject, time = np.arange(60), np.full(60, np.datetime64("2020-01-01", "us"))
+    shots = make_shots(target, train, validation, [2], replicates=1)
+    data = {"guo_los": shots_to_json(subject, time, target, shots)}
+    split = split_of(60, train, validation)
+    one = (shots[0].train if drawn == "train" else shots[0].validation)[3]
+    split[one] = other
+    with pytest.raises(InputError, match=f"draws subject {one} from {drawn}, the dataset has it in {other}"):
+        shots_from_json(data, "guo_los", subject, time, target, split)
 
 
 def test_a_split_without_a_class_is_named():
@@ -91,7 +112,7 @@ def test_a_split_without_a_class_is_named():
 def test_the_list_of_shots():
     assert parse_shots(None) == [ALL] and parse_shots("1, 2,all") == [1, 2, ALL]
     assert parse_shots("paper") == [*PAPER_SHOTS, ALL]
-    for bad in ("0", "129", "x", "1,,2"):
+    for bad in ("0", "129", "x", "1,,2", "²"):
         with pytest.raises(InputError):
             parse_shots(bad)
 

@@ -1,5 +1,6 @@
 """The benchmark run whole on a generated EHRSHOT-shaped dataset, and on every kind of bad input."""
 
+import json
 import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,14 +18,24 @@ from core.embedding.cohort import EncoderChoice, describe, embed_cohort
 from core.embedding.encoders import load_encoder
 from core.embedding.registry import get_spec
 from core.errors import InputError
+from core.risk import runner
 from core.risk.ablations import Ablation, ablation_features, parse_ablations, require_encoder, settings_of
 from core.risk.bootstrap import Resamples
 from core.risk.cohort import TaskLabels, load_task_labels, unique_times
 from core.risk.featuresets import FeatureSet, join, read_precomputed
 from core.risk.models import choose_models
 from core.risk.records import embed_rows
-from core.risk.results import COLUMNS, differences_table
-from core.risk.runner import RunOptions, count_feature_set, load_labels, read_predictions, read_result, run_benchmark
+from core.risk.report import render_report, write_report
+from core.risk.results import COLUMNS, differences_table, groups_table, results_table
+from core.risk.runner import (
+    BenchmarkResult,
+    RunOptions,
+    count_feature_set,
+    load_labels,
+    read_predictions,
+    read_result,
+    run_benchmark,
+)
 from core.risk.train import TrainingSource
 from core.risk.training_run import TrainingRun
 from core.risk.units import UnitPart, UnitResult, UnitSpec, load_unit, run_unit
@@ -330,6 +341,133 @@ def test_shots_beside_the_labels_are_taken_and_a_k_that_they_lack_is_named(whole
     assert result.results.filter(pl.col("k") == 4).height
 
 
+def test_draws_of_another_split_are_named_and_not_used(whole, dataset, embedded, tmp_path):
+    """A subject of the release's train split that the dataset holds out would be learned and evaluated on."""
+    out, _ = whole
+    labels, _ = load_task_labels(dataset, "guo_los")
+    drawn = json.loads((out / "shots" / "guo_los" / "all_shots_data.json").read_text())["guo_los"]["8"]["0"]
+    moved = np.isin(labels.subject, drawn["patient_ids_train_k"][:1])
+    labels = replace(labels, split=np.where(moved, "held_out", labels.split))
+    options = RunOptions(shots=(8,), replicates=20, shots_data=out / "shots")
+    result = run_benchmark(dataset, [embedded], tmp_path, ["guo_los"], options, labels={"guo_los": labels})
+    (problem,) = result.problems
+    assert problem.kind == "shots_file" and "the dataset has it in held_out; our own draws" in problem.message
+    own = json.loads((tmp_path / "shots" / "guo_los" / "all_shots_data.json").read_text())["guo_los"]["8"]
+    split_of = dict(zip(labels.subject.tolist(), labels.split.tolist()))
+    for part, split in (("train", "train"), ("val", "tuning")):
+        assert {split_of[s] for one in own.values() for s in one[f"patient_ids_{part}_k"]} == {split}
+
+
+def test_a_shots_folder_without_the_task_is_named(dataset, embedded, tmp_path):
+    options = RunOptions(shots=(2,), replicates=20, shots_data=tmp_path / "mistyped")
+    result = run_benchmark(dataset, [embedded], tmp_path / "out", ["guo_los"], options)
+    (problem,) = result.problems
+    assert problem.message == "mistyped has no guo_los/all_shots_data.json; our own draws were used"
+    assert result.results.filter(pl.col("k") == 2).height
+
+
+def test_a_model_without_a_task_takes_no_draws_from_the_others(dataset, embedded, tmp_path):
+    elsewhere = replace(embedded, name="other", task=np.full(len(embedded.subject), "guo_icu"))
+    both = run_benchmark(dataset, [embedded, elsewhere], tmp_path / "a", ["guo_los"], RunOptions((2,), replicates=20))
+    alone = run_benchmark(dataset, [embedded], tmp_path / "b", ["guo_los"], RunOptions((2,), replicates=20))
+    assert alone.results.height and both.results.equals(alone.results)
+    assert any(p.kind == "missing_features" and "no features for 720 of 720" in p.message for p in both.problems)
+
+
+def test_a_model_is_named_once(dataset, tmp_path):
+    labels, _ = load_labels(dataset, ["guo_los"])
+    for models in ("count,count", "count:gbm,count"):
+        with pytest.raises(InputError, match="is named twice"):
+            choose_models(dataset, labels, [], None, models, [], None, [])
+    assert len(choose_models(dataset, labels, [], None, "count:gbm,count:lr_lbfgs", [], None, [])) == 2
+
+
+def test_tables_of_two_runs_never_pass_for_one(dataset, embedded, tmp_path, monkeypatch):
+    """Killed after any table: what can be read is one run's, or nothing can be read."""
+    run_benchmark(dataset, [embedded], tmp_path, ["guo_los"], RunOptions(replicates=20))
+    write_report(read_result(tmp_path), tmp_path, "shaped")
+    write = runner._write_table
+    for last in range(8):
+        written = []
+
+        def killed(table, path, written=written, last=last):
+            if len(written) == last:
+                raise KeyboardInterrupt
+            write(table, path)
+            written.append(path)
+
+        monkeypatch.setattr(runner, "_write_table", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_benchmark(dataset, [embedded], tmp_path, ["guo_los", "guo_icu"], RunOptions(replicates=20))
+        with pytest.raises(InputError, match="holds no finished benchmark"):
+            read_result(tmp_path)
+        assert not (tmp_path / "report.html").exists()
+    monkeypatch.undo()
+    run_benchmark(dataset, [embedded], tmp_path, ["guo_los", "guo_icu"], RunOptions(replicates=20))
+    found = read_result(tmp_path)
+    assert set(found.results["labeling_function"]) == set(found.record["labels"]) == {"guo_los", "guo_icu"}
+
+
+def test_a_run_in_which_nothing_could_be_evaluated_has_its_tables(dataset, embedded, tmp_path):
+    labels, _ = load_task_labels(dataset, "guo_los")
+    labels = replace(labels, target={"guo_los": np.zeros(len(labels), np.int64)})
+    result = run_benchmark(
+        dataset, [embedded], tmp_path, ["guo_los"], RunOptions(replicates=20), labels={"guo_los": labels}
+    )
+    assert not result.results.height and [p.kind for p in result.problems] == ["one_class"]
+    write_report(result, tmp_path, "shaped")
+    assert read_result(tmp_path).groups.height == 0
+    whole = run_benchmark(dataset, [embedded], tmp_path / "whole", ["guo_los"], RunOptions(replicates=20))
+    assert whole.results.height
+    assert read_predictions(tmp_path).schema == read_predictions(tmp_path / "whole").schema
+
+
+def differences_of(labels, *models):
+    units = []
+    for name, rows, probability in models:
+        part = UnitPart("guo_los", 0, rows, probability, probability, np.zeros((3, 1)), "")
+        units.append(UnitResult(UnitSpec("guo_los", name, "", "lr_lbfgs", -1, False, 50, 0), (part,), ()))
+    return differences_table(units, {"guo_los": labels})
+
+
+def test_a_comparison_does_not_depend_on_what_else_is_compared(dataset):
+    """A model of one probability for all, beside two that lack another patient's row each."""
+    labels, _ = load_task_labels(dataset, "guo_los")
+    held, target = labels.rows("held_out"), labels.target["guo_los"]
+    without = [np.setdiff1d(held, held[target[held] == label][:1]) for label in (1, 0)]
+    rng = np.random.default_rng(0)
+    same = ("same", held, np.full(len(held), 0.5))
+    x, y = (("xy"[i], rows, rng.random(len(rows))) for i, rows in enumerate(without))
+    alone = differences_of(labels, same, y)
+    beside = differences_of(labels, same, x, y).filter(
+        pl.col("a").str.contains("same") & pl.col("b").str.contains("y ")
+    )
+    assert alone.height == beside.height == 2
+    assert beside.drop("p_holm").equals(alone.drop("p_holm"))
+
+
+def test_a_difference_without_a_defined_replicate_says_so(dataset):
+    labels, _ = load_task_labels(dataset, "guo_los")
+    held, target = labels.rows("held_out"), labels.target["guo_los"]
+    rare = np.zeros_like(target)
+    rare[held[0]] = 1
+    pair = [held[0], held[labels.subject[held] != labels.subject[held[0]]][0]]
+    labels = replace(labels, target={"guo_los": rare})
+    rows = np.sort(pair)
+    seed = next(s for s in range(99) if Resamples(labels.subject[rows], 1, s).counts.max() == 2)  # one patient, twice
+    spec = UnitSpec("guo_los", "a", "", "lr_lbfgs", -1, False, 1, seed)
+    units = [
+        UnitResult(replace(spec, model=name), (UnitPart("guo_los", 0, rows, p, p, np.zeros((3, 1)), ""),), ())
+        for name, p in (("a", np.array([0.1, 0.9])), ("b", np.array([0.9, 0.1])))
+    ]
+    table = differences_table(units, {"guo_los": labels})
+    assert table["undefined"].to_list() == [1, 1] and table["lower"].is_nan().all()
+    html = render_report(
+        BenchmarkResult(results_table([]), groups_table(results_table([])), table, [], 0, 0), "shaped"
+    )
+    assert "<td>not defined</td>" in html and "nan" not in html[html.index("compared in pairs") :][:3000]
+
+
 def test_paper_exact_changes_the_refit_only(dataset, embedded, tmp_path):
     exact = run_benchmark(dataset, [embedded], tmp_path, ["guo_los"], RunOptions(replicates=20, paper_exact=True))
     assert exact.computed == 1 and exact.results.height
@@ -470,7 +608,16 @@ def test_ablation_names():
     )
     assert [a.name for a in made][:4] == ["context=512", "context=1024", "lookback=1d", "lookback=full"]
     assert made[0].encoder.max_tokens == 512 and len(made) == 4 + 7 + 1
-    for bad in ("context=x", "nonsense=1", "lookback=2w", "sections=some", "encoder=none", "instruction=task"):
+    for bad in (
+        "context=x",
+        "context=²",
+        "chunk=²",
+        "nonsense=1",
+        "lookback=2w",
+        "sections=some",
+        "encoder=none",
+        "instruction=task",
+    ):
         with pytest.raises(InputError):
             parse_ablations([bad], minilm, options)
 
