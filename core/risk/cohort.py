@@ -25,8 +25,9 @@ class Problem:
 
     Attributes:
         task: task id, or sub-task key.
-        kind: "unknown_subject", "before_birth", "duplicate_label", "conflicting_label", "no_split", "bad_label",
-            "missing_features", "other_records", "wrong_dimension", "one_class", "no_labels", "shots_file" or "failed".
+        kind: "unknown_subject", "before_birth", "duplicate_label", "conflicting_label", "no_split",
+            "two_splits", "bad_label", "missing_features", "other_records", "wrong_dimension", "one_class",
+            "no_labels", "unreadable_record", "shots_file" or "failed".
         count: rows concerned.
         message: what it is and what was done.
     """
@@ -71,9 +72,9 @@ class TaskLabels:
 def load_task_labels(dataset: Any, task_id: str) -> tuple[TaskLabels, list[Problem]]:
     """Read one task's labels and name every row that cannot be used.
 
-    Rows for subjects that the dataset lacks, rows from before the subject's birth, rows of subjects without a split,
-    and rows whose value is outside of the task's range are left out; identical duplicates count once; duplicates with
-    different values are all left out.
+    Rows for subjects that the dataset lacks, rows from before the subject's birth, rows of subjects without a split or
+    in several (a model must not learn from whom it is evaluated on), and rows whose value is outside of the task's
+    range are left out; identical duplicates count once; duplicates with different values are all left out.
     A task without usable labels comes back empty with its problem.
     """
     problems: list[Problem] = []
@@ -100,7 +101,12 @@ def load_task_labels(dataset: Any, task_id: str) -> tuple[TaskLabels, list[Probl
     n = int(conflict["len"].sum())
     note("conflicting_label", n, f"{n} labels of the same subject and time contradict each other and were left out")
     unique = unique.join(conflict, on=key, how="anti")
-    joined = unique.join(dataset.splits(), on="subject_id", how="left", maintain_order="left")
+    splits = dataset.splits().unique(maintain_order=True)
+    torn = splits.filter(pl.col("subject_id").is_duplicated()).select("subject_id").unique()
+    n = unique.height
+    unique = unique.join(torn, on="subject_id", how="anti", maintain_order="left")
+    note("two_splits", n - unique.height, f"{n - unique.height} labels of subjects in two splits were left out")
+    joined = unique.join(splits, on="subject_id", how="left", maintain_order="left")
     without = joined.filter(pl.col("split").is_null() | ~pl.col("split").is_in(list(SPLITS)))
     note(
         "no_split",

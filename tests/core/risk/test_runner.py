@@ -298,6 +298,22 @@ def test_everything_wrong_is_named_and_counted_and_the_rest_goes_on(broken, embe
     assert table.height == len(result.problems)
 
 
+def test_subjects_in_two_splits_are_left_out(dataset_path, tmp_path):
+    folder = tmp_path / "torn"
+    shutil.copytree(dataset_path, folder)
+    path = folder / "metadata" / "subject_splits.parquet"
+    splits = pl.read_parquet(path)
+    train = splits.filter(pl.col("split") == "train")
+    torn = train["subject_id"][:3].to_list()
+    pl.concat([splits, train[:3].with_columns(split=pl.lit("held_out")), train[3:5]]).write_parquet(path)
+    labels, problems = load_task_labels(open_dataset(folder), "guo_los")
+    assert [(p.kind, p.count) for p in problems] == [("two_splits", 6)]  # two labels each
+    assert len(labels) == 720 - 6 and not set(labels.subject.tolist()) & set(torn)
+    by_split = {split: set(labels.subject[labels.split == split].tolist()) for split in ("train", "held_out")}
+    assert not by_split["train"] & by_split["held_out"]
+    assert set(train["subject_id"][3:5].to_list()) <= by_split["train"], "named twice, in one split: counted once"
+
+
 def test_nothing_to_run_is_an_error(dataset, embedded, tmp_path):
     with pytest.raises(InputError, match="no model"):
         run_benchmark(dataset, [], tmp_path, ["guo_los"])
