@@ -63,6 +63,9 @@ def _shares(case: Case) -> None:
         hovertemplate="%{y}: %{x:.1f} % of S<extra></extra>",
     )
     figure = charts.figure(70 + 30 * len(names), bars)
+    low, high = min(0.0, *values), max(0.0, *values)
+    room = 15 * (high - low)  # for the numbers beyond the bars
+    figure.update_xaxes(range=[100 * low - room * (low < 0), 100 * high + room])
     figure.update_xaxes(title_text="Share of the score S, %", zeroline=True, zerolinecolor=charts.SLATE)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     charts.show(figure, key="im-shares", alt="Share of the score from each layer and the biases", mode_bar=False)
