@@ -89,6 +89,14 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+    @field_validator("*")
+    @classmethod
+    def _in_home(cls, value: object) -> object:
+        """``~/`` in .env, or behind the = of `make run DATA=~/x` in some shells, is the user's home and no folder."""
+        if isinstance(value, list):
+            return [cls._in_home(one) for one in value]
+        return value.expanduser() if isinstance(value, Path) and value.parts[:1] == ("~",) else value
+
     @property
     def demo_path(self) -> Path:
         """Folder of the demo cohort."""

@@ -6,7 +6,7 @@ from core.settings import PROJECT_ROOT, Settings
 
 HEAD = """# Settings
 
-Set as environment variables or in a `.env` file at the root of the project. This page is written by
+Set as environment variables or in a `.env` file at the root of the project; a path may begin with `~/`. This page is written by
 `python -m docs.settings`.
 
 | variable | default | meaning |

@@ -76,3 +76,12 @@ def test_every_setting_is_documented_with_its_description():
     assert set(rows) == set(expected)
     for name, field in expected.items():
         assert field.description and field.description in rows[name], f"{name}: run `python -m docs.settings`"
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("CHARTLIGHT_DATASETS", "~/one, /two/~")
+    monkeypatch.setenv("CHARTLIGHT_WEIGHTS", "~/weights")
+    settings = Settings(_env_file=None)
+    assert settings.datasets == [Path("/home/someone/one"), Path("/two/~")]
+    assert settings.weights == Path("/home/someone/weights")
