@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -58,6 +59,19 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, before: datetime) -> None:
+    """Remove what killed processes left of :func:`replacing` in a folder; what is younger may still be written to.
+
+    Args:
+        folder: the folder, without those in it; it need not be there.
+        before: a time with a zone, such as the start of the run that owns the folder.
+    """
+    for leftover in folder.glob(".*.part"):
+        with suppress(FileNotFoundError):  # its writer has ended meanwhile
+            if leftover.stat().st_mtime < before.timestamp():
+                leftover.unlink()
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from core.embedding.features import (
 from core.embedding.parts import Part, PartResult, cut_parts, kept_rows, plan_part
 from core.embedding.registry import EncoderSpec, get_spec
 from core.errors import InputError
+from core.files import remove_leftovers
 from core.hashing import file_sha256
 from core.progress import Progress
 
@@ -150,6 +152,7 @@ def embed_cohort(
     loaded = choice.load()
     plan = _plan(dataset, loaded, options, rows, tasks or dataset.tasks())
     _enter(dest, plan)
+    remove_leftovers(dest, datetime.now(UTC))
     parts = cut_parts(rows)
     finished = {part.number: read_left_out(dest / part.file, part.rows, loaded.dimension) for part in parts}
     left = [part for part in parts if finished[part.number] is None]
@@ -317,6 +320,4 @@ def _finish(
         there = read_json(dest / MANIFEST)
         if there.get("parts") == files and there.get("left_out") == left_out:
             return
-    for leftover in dest.glob(".*.part"):  # of a run that was killed while it wrote
-        leftover.unlink(missing_ok=True)
     write_json(dest / MANIFEST, manifest)

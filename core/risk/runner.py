@@ -19,14 +19,14 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from core.errors import ChartlightError, InputError
-from core.files import replacing, write_atomic
+from core.files import remove_leftovers, replacing, write_atomic
 from core.progress import Progress, silent
 from core.risk.cohort import Problem, TaskLabels, load_task_labels, unique_times
 from core.risk.counts import CountOptions, count_features
 from core.risk.featuresets import FeatureSet, require_distinct
 from core.risk.fewshot import ALL, Shots, make_shots, read_shots_file, shots_from_json, shots_to_json
 from core.risk.model_names import features_name, model_key, model_name
-from core.risk.results import differences_table, groups_table, predictions_table, result_rows, results_table
+from core.risk.results import COLUMNS, differences_table, groups_table, predictions_table, result_rows, results_table
 from core.risk.run_record import describe_run, read_record, write_record
 from core.risk.subtasks import SUBTASK_BY_KEY
 from core.risk.units import VERSION, UnitResult, UnitSpec, fingerprint, load_unit, run_unit, save_unit
@@ -194,6 +194,8 @@ def run_benchmark(
     if not features:
         raise InputError("there is no model to run", "give features, or name count among the models")
     require_distinct(features)
+    for folder in (out, out / "units"):
+        remove_leftovers(folder, started)
     if not labels:
         raise InputError(f"{dataset.name} has no usable label of these tasks", "check labels and splits")
     positions, missing = _match(features, labels)
@@ -344,12 +346,13 @@ def read_result(out: Path) -> BenchmarkResult:
             name: pl.read_parquet(out / f"{name}.parquet", glob=False)
             for name in ("results", "groups", "differences", "problems")
         }
-    except (OSError, pl.exceptions.PolarsError) as error:
+        problems = [Problem(**row) for row in tables["problems"].iter_rows(named=True)]
+        tables["results"].select(COLUMNS)
+    except (OSError, TypeError, pl.exceptions.PolarsError) as error:
         raise InputError(
             f"{out.name} holds no finished benchmark ({type(error).__name__})",
             "run `python -m core benchmark ... --out` to its end first",
         ) from None
-    problems = [Problem(**row) for row in tables["problems"].iter_rows(named=True)]
     record = read_record(out)
     return BenchmarkResult(tables["results"], tables["groups"], tables["differences"], problems, 0, 0, record)
 

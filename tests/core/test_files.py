@@ -1,9 +1,11 @@
 """Files written whole or not at all: every writer of core goes through :func:`core.files.replacing`."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier
 
@@ -14,7 +16,7 @@ import pytest
 
 from core.ehr import external_vocabulary, index
 from core.embedding.features import read_json, write_json, write_part
-from core.files import replacing, write_atomic
+from core.files import remove_leftovers, replacing, write_atomic
 from core.risk import runner
 
 CORE = Path(__file__).parents[2] / "core"
@@ -45,6 +47,25 @@ def test_the_data_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
     write_atomic(tmp_path / "new" / "file", b"four")
     assert done == [("fsync", 4), ("replace", "file")]
     assert (tmp_path / "new" / "file").read_bytes() == b"four"
+
+
+def test_what_a_killed_process_left_goes_and_what_is_being_written_stays(tmp_path):
+    code = (
+        "import os, signal; from pathlib import Path; from core.files import replacing\n"
+        f"with replacing(Path({str(tmp_path / 'file')!r})) as part:\n"
+        "    part.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=CORE.parent, check=False)
+    (left,) = tmp_path.iterdir()
+    remove_leftovers(tmp_path, datetime.fromtimestamp(left.stat().st_mtime - 1, UTC))
+    assert left.exists() and not (tmp_path / "file").exists()
+    os.utime(left, (0, 0))
+    with replacing(tmp_path / "file") as temporary:
+        temporary.write_text("whole")
+        (tmp_path / ".hidden").write_text("mine")
+        remove_leftovers(tmp_path, datetime.fromtimestamp(temporary.stat().st_mtime, UTC))
+    assert sorted(os.listdir(tmp_path)) == [".hidden", "file"]
+    remove_leftovers(tmp_path / "none", datetime.now(UTC))
 
 
 def test_two_threads_in_one_file_at_once_leave_one_whole_file(tmp_path):

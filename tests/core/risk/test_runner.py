@@ -424,6 +424,19 @@ def test_tables_of_two_runs_never_pass_for_one(dataset, embedded, tmp_path, monk
     assert set(found.results["labeling_function"]) == set(found.record["labels"]) == {"guo_los", "guo_icu"}
 
 
+def test_tables_of_something_else_are_no_run(whole, tmp_path):
+    out, _ = whole
+    for name in ("results", "problems"):
+        folder = tmp_path / name
+        folder.mkdir()
+        for path in out.glob("*.parquet"):
+            shutil.copy(path, folder)
+        assert read_result(folder).results.height
+        pl.DataFrame({"task": ["guo_los"], "colour": ["red"]}).write_parquet(folder / f"{name}.parquet")
+        with pytest.raises(InputError, match="holds no finished benchmark"):
+            read_result(folder)
+
+
 def test_a_run_in_which_nothing_could_be_evaluated_has_its_tables(dataset, embedded, tmp_path):
     labels, _ = load_task_labels(dataset, "guo_los")
     labels = replace(labels, target={"guo_los": np.zeros(len(labels), np.int64)})
