@@ -113,12 +113,23 @@ def _datasets(settings: Settings) -> Iterator[Check]:
             yield Check("data", path.name, GOOD, detail + (", synthetic" if dataset.synthetic else ""))
         except ChartlightError as error:
             yield Check("data", path.name, WRONG, error.what, error.fix)
+    yield from _absent("data", settings, "concepts", "features", "results")
+
+
+def _absent(area: str, settings: Settings, *names: str) -> Iterator[Check]:
+    """A finding for each of these settings that names a path with nothing there."""
+    for name in names:
+        path = getattr(settings, name)
+        if path is not None and not path.exists():
+            setting = f"CHARTLIGHT_{name.upper()}"
+            yield Check(area, setting, WRONG, f"there is no {_short(path)}", f"correct {setting}, or leave it out")
 
 
 def _encoders(settings: Settings) -> Iterator[Check]:
     from core.embedding.registry import encoder_specs
     from core.embedding.weights import what_is_missing
 
+    yield from _absent("encoders", settings, "weights")
     for name, spec in encoder_specs().items():
         size = f"{spec.dimension} dimensions, " if spec.dimension else ""
         detail = f"{size}{spec.licence}{', chosen' if name == settings.encoder else ''}"
@@ -146,6 +157,7 @@ def _heads(settings: Settings) -> Iterator[Check]:
 def _segmenters(settings: Settings) -> Iterator[Check]:
     from core.imaging.segmenters import list_segmenters
 
+    yield from _absent("segmenters", settings, "models")
     found = list(list_segmenters())
     if not found:
         fix = "python -m core train-segmenter NAME --data DIR --out assets/models/NAME, or set CHARTLIGHT_MODELS"

@@ -38,6 +38,16 @@ def test_a_named_dataset_that_is_absent_is_wrong(tmp_path):
     assert by_name(check_all(settings))["gone"].state == WRONG
 
 
+@pytest.mark.parametrize("name", ["concepts", "features", "results", "models", "weights"])
+def test_a_setting_that_names_nothing_is_wrong(settings, tmp_path, name):
+    def state(path):
+        setting = f"CHARTLIGHT_{name.upper()}"
+        return by_name(check_all(settings.model_copy(update={name: path}))).get(setting)
+
+    assert state(tmp_path / "gone").state == WRONG
+    assert state(tmp_path) is None
+
+
 def test_a_failing_look_is_a_finding(settings, monkeypatch):
     def fail(settings):
         raise RuntimeError("boom")
