@@ -6,8 +6,8 @@ from core.settings import PROJECT_ROOT, Settings
 
 HEAD = """# Settings
 
-Set as environment variables or in a `.env` file at the root of the project; a path may begin with `~/`. This page is written by
-`python -m docs.settings`.
+Set as environment variables or in a `.env` file at the root of the project; a path may begin with `~/`. This page is
+written by `python -m docs.settings`.
 
 | variable | default | meaning |
 |---|---|---|
