@@ -7,7 +7,7 @@ import streamlit as st
 from core.ehr.demo.cases import Case, read_cases
 from core.ehr.tasks import task_name
 from core.errors import ChartlightError
-from pages.shared import empty, layout, navigation, resources, selection, tour
+from pages.shared import empty, layout, navigation, resources, selection, tour, url
 from pages.shared.errors import plain
 
 PATIENTS, RISK = "pages/patients.py", "pages/risk.py"
@@ -70,12 +70,13 @@ def draw_case(name: str, case: Case, several: bool) -> None:
         with st.container(horizontal=True, gap="small"):
             for script, label, icon in ((PATIENTS, "Read", "clinical_notes"), (RISK, "Score", "monitoring")):
                 if navigation.page(script) and st.button(label, key=f"{label}-{number}", icon=f":material/{icon}:"):
-                    selection.open_case(name, case.subject_id, case.prediction_time)
-                    st.switch_page(navigation.page(script))
+                    navigation.go(script, selection.open_case(name, case.subject_id, case.prediction_time))
 
 
 layout.header("Chartlight", "What a clinical model reads in a chart and looks at in a scan.")
-if "subject" in st.query_params:
+if url.travelled():
+    url.write(**selection.NONE)  # Back from a case: its address was this page's for a moment
+elif "subject" in st.query_params:
     st.switch_page(navigation.page(PATIENTS), query_params=st.query_params.to_dict())
 draw_steps()
 tour_place = st.container()
@@ -94,9 +95,8 @@ if cases and tour.steps():
             "Take the tour on a prepared case", icon=":material/play_arrow:", type="primary", key="tour-start"
         ):
             name, case = cases[0]
-            selection.open_case(name, case.subject_id, case.prediction_time)
             tour.start()
-            st.switch_page(navigation.page(tour.steps()[0][0]))
+            navigation.go(tour.steps()[0][0], selection.open_case(name, case.subject_id, case.prediction_time))
 if cases:
     layout.section("Prepared cases", "synthetic patients at a moment worth reading")
     for start in range(0, len(cases), 3):

@@ -33,6 +33,8 @@ ENTRIES = (
     Entry("About", "pages/status.py", "Status", "monitor_heart", "What this installation has and what it lacks."),
     Entry("About", "pages/audit.py", "Audit log", "policy", "Who did what and when.", needs="audit"),
 )
+SHARED = ("dataset", "subject", "at", "times", "audience")
+"""Query parameters that mean the same on every page."""
 ORDER = ("", "Read", "Score", "See", "About")
 
 
@@ -54,14 +56,20 @@ def page(script: str) -> Page | None:
     return next((_page(entry) for entry in ENTRIES if entry.script == script), None)
 
 
-def go(script: str) -> None:
-    """Go to a page of the list with an empty address.
+def go(script: str, address: dict[str, str] | None = None) -> None:
+    """Go to a page of the list; what only this page's address says is left behind.
 
-    Streamlit refuses to empty an address that holds what widgets bind to it, unless the new one is given.
+    Args:
+        script: the page's script.
+        address: what the next page will have in its address. An address that changes before its page does is a step
+            of Back of its own, to this page: without ``address`` what it says of the patient stays until the next
+            page writes it.
     """
     there = page(script)
     assert there is not None
-    st.switch_page(there, query_params={})
+    now = st.query_params.to_dict()
+    kept = SHARED if address is None else ("audience",)
+    st.switch_page(there, query_params={name: now[name] for name in kept if name in now} | (address or {}))
 
 
 def _page(entry: Entry, listed: bool = True) -> Page:

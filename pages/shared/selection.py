@@ -14,6 +14,8 @@ from core.ehr.store import Dataset
 from core.errors import InputError
 from pages.shared import audience, audit, dates, resources, url
 
+NONE: dict[str, None] = dict.fromkeys(("dataset", "subject", "at", "times"))
+"""An address that names no patient."""
 _STATE = "_selection"
 _AHEAD = "_selection_ahead"
 """Whether the session has chosen something that the address does not say yet."""
@@ -85,9 +87,16 @@ def choose(subject: int | None = None, at: datetime | None = None) -> None:
     st.session_state[_AHEAD] = True
 
 
-def open_case(dataset: str, subject: int, at: datetime) -> None:
-    """Select a dataset, subject and time at once, on the way to another page."""
-    _keep(Selection(dataset, subject, at))
+def open_case(dataset: str, subject: int, at: datetime) -> dict[str, str]:
+    """Select a dataset, subject and time at once, on the way to another page; return the address that it will have."""
+    chosen = Selection(dataset, subject, at)
+    _keep(chosen)
+    st.session_state[_AHEAD] = True
+    return {
+        name: str(value)
+        for name, value in _address(chosen, clock_of(resources.dataset(dataset), subject)).items()
+        if value is not None
+    }
 
 
 def remember(subject: int | None, at: datetime | None) -> None:
@@ -107,14 +116,17 @@ def write_address(chosen: Selection, clock: Clock | None = None, **listed: str |
     An audience reads the address too: then the subject and its time are in the session alone.
     """
     st.session_state[_AHEAD] = False
+    url.write(**_address(chosen, clock), **listed)
+
+
+def _address(chosen: Selection, clock: Clock | None) -> dict[str, str | int | None]:
     watched = audience.on()
-    url.write(
-        dataset=chosen.dataset,
-        subject=None if watched else chosen.subject,
-        at=clock.address(chosen.at) if clock and chosen.at and not watched else None,
-        times="relative" if relative_times() else None,
-        **listed,
-    )
+    return {
+        "dataset": chosen.dataset,
+        "subject": None if watched else chosen.subject,
+        "at": clock.address(chosen.at) if clock and chosen.at and not watched else None,
+        "times": "relative" if relative_times() else None,
+    }
 
 
 def relative_times() -> bool:

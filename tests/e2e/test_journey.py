@@ -82,6 +82,21 @@ def test_on_a_narrow_page_the_groups_of_tasks_stand_above_each_other(app: App, p
     assert min(box["width"] for box in narrow) > 300  # names and numbers have room on one line
 
 
+def test_back_from_a_prepared_case_is_start(app: App, page: Page):
+    case = read_cases(app.dataset)[0]
+    go(page, app.url)
+    page.locator(f".st-key-case-demo-{case.subject_id} button", has_text="Score").click()
+    page.wait_for_url(f"**/risk?*subject={case.subject_id}*")
+    settle(page)
+    page.go_back()
+    expect(page.get_by_text("Take the tour on a prepared case")).to_be_visible()
+    settle(page)
+    assert "subject=" not in page.url
+    page.go_forward()
+    page.wait_for_url(f"**/risk?*subject={case.subject_id}*")
+    expect(page.locator(".st-key-tight-as-of")).to_be_visible()
+
+
 def test_tour_goes_through_the_pages(app: App, page: Page):
     go(page, app.url)
     page.locator(".st-key-tour-start button").click()
