@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> None:
 
     if (args.image is None) == (args.batch is None):
         raise InputError("there is no single source of images", "give either IMAGE or --batch FOLDER")
+    figure_formats(args)  # before the work, of which a batch has much
     segmenter = load_segmenter(args.model)
     if args.batch is None:
         summary = explain_file(args, segmenter, args.image, args.ground_truth, args.out)
@@ -126,14 +127,13 @@ def explain_file(args: argparse.Namespace, segmenter: Any, path: Path, mask: Pat
             evidence["deletion_insertion"] = deletion_insertion(
                 segmenter, image, result, shown, progress=progress
             ).describe()
-    figures = tuple(kind.strip().lower() for kind in args.figure.split(",") if kind.strip())
     files = explanation_files(
         segmenter,
         image,
         result,
         shown,
         options,
-        figures=figures,
+        figures=figure_formats(args),
         evidence=evidence,
         extra=extra(result.segmentation),
     )
@@ -170,6 +170,21 @@ def display_options(args: argparse.Namespace) -> Any:
         palette=args.palette or palettes[0],
         zoom=args.zoom,
     )
+
+
+def figure_formats(args: argparse.Namespace) -> tuple[str, ...]:
+    """The formats of ``--figure``.
+
+    Raises:
+        InputError: one that cannot be made.
+    """
+    from core.errors import InputError
+    from core.imaging.figures import FORMATS
+
+    asked = tuple(kind.strip().lower() for kind in args.figure.split(",") if kind.strip())
+    if wrong := [kind for kind in asked if kind not in FORMATS]:
+        raise InputError(f"there is no figure format {wrong[0]!r}", f"choose from {', '.join(FORMATS)}")
+    return asked
 
 
 def chosen_layers(args: argparse.Namespace, segmenter: Any) -> tuple[list[str] | None, str]:

@@ -112,7 +112,7 @@ class TrainingRun:
         self.tasks = tasks
 
     def fit(self, dest: Path, progress: Progress | None = None) -> TrainedHeads:
-        """Fit and write all heads, and the neighbours where one embedding serves all tasks; else none stay there."""
+        """Fit and write all heads, and neighbours where one embedding serves all tasks and has a head; else none stay."""
         trained = train_heads(
             self.tasks,
             lambda labels: self.matrices[labels.task],
@@ -122,7 +122,7 @@ class TrainingRun:
             lambda labels: [self.attributes[i] for i in self._rows(labels)],  # type: ignore[misc]
             progress or silent,
         )
-        if not takes_instruction(self.encoder):
+        if trained.heads and not takes_instruction(self.encoder):
             save_pool(self.neighbours(), dest)
         else:
             (Path(dest) / FILE).unlink(missing_ok=True)  # of an encoder that was trained into the folder before

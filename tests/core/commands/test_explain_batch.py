@@ -18,6 +18,7 @@ from core.imaging.readers import read_image
 from core.imaging.regions import Region
 from core.imaging.segmenters import load_segmenter
 from core.safety import NOTICE
+from core.settings import PROJECT_ROOT
 from tests.core.imaging.nets import save_folder, small_unet
 
 
@@ -208,3 +209,11 @@ def test_images_in_which_nothing_is_found_have_a_row_with_their_dice(tmp_path, i
 def test_a_folder_given_as_the_image_is_pointed_to_batch(tmp_path, images, folder, capsys):
     assert main(["explain", str(images), "--model", str(folder), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.strip().endswith("is a folder; give an image, or --batch with a folder of images")
+
+
+def test_a_figure_that_cannot_be_made_is_said_before_the_work(tmp_path, capsys):
+    sample = PROJECT_ROOT / "assets" / "samples" / "radiograph-3.png"
+    line = ["explain", str(sample), "--model", "no-such-model", "--figure", "png,gif", "--out", str(tmp_path / "out")]
+    assert main(line) == 2  # and not for the model, which is loaded later
+    assert "there is no figure format 'gif'; choose from png, svg, pdf" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -136,6 +136,7 @@ def test_train_heads_that_trains_none_is_an_error(dataset_path, home, tmp_path, 
     printed = capsys.readouterr()
     assert "note: guo_los: no head: the train split has no positives" in printed.out
     assert printed.err.strip().splitlines()[-1].startswith("error: no head could be trained; ")
+    assert not list((tmp_path / "out").glob("*.npz"))  # no neighbours beside heads that are not there
 
 
 def test_shipped_heads_are_whole_and_neither_noise_nor_trivial():
