@@ -112,7 +112,7 @@ class TrainingRun:
         self.tasks = tasks
 
     def fit(self, dest: Path, progress: Progress | None = None) -> TrainedHeads:
-        """Fit and write all heads, and neighbours where one embedding serves all tasks that have one; else none stay."""
+        """Fit and write all heads, and neighbours where one embedding serves all tasks; no heads leave none there."""
         trained = train_heads(
             self.tasks,
             lambda labels: self.matrices[labels.task],
