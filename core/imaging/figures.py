@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
 from core.errors import InputError
@@ -19,6 +20,8 @@ from core.imaging.views import view_around
 from core.safety import EXPORT_NOTICE
 
 FORMATS = ("png", "svg", "pdf")
+SMALL = 1 / 32
+"""Share of a picture's shorter side under which a region has a ring around it and not its outline."""
 matplotlib.rcParams["svg.hashsalt"] = "chartlight"  # or an SVG's ids are random
 
 
@@ -32,10 +35,11 @@ def image_region(result: CamResult) -> np.ndarray:
 def caption(segmenter: Segmenter, result: CamResult, layer: str, options: DisplayOptions) -> str:
     """One sentence on what a figure shows, true for its options."""
     what = "Signed evidence" if options.signed else "Positive evidence (after ReLU)"
+    pixels = "1 pixel" if result.n_pixels == 1 else f"{result.n_pixels} pixels"
     scale = "one scale" if options.scale == "shared" else "each map on its own scale"
     return (
         f"{what} for class {result.class_index} ({segmenter.classes[result.class_index]}) over the region "
-        f"{result.region} ({result.n_pixels} pixels, S = {result.score:.4g}) at {layer} of {segmenter.name}; {scale}, "
+        f"{result.region} ({pixels}, S = {result.score:.4g}) at {layer} of {segmenter.name}; {scale}, "
         f"{'interpolated' if options.smooth else 'cells as they are'}"
         + (f"; the part around the region, {options.zoom:g} times as large." if options.zoom > 1 else ".")
     )
@@ -109,10 +113,20 @@ def draw_figure(
 
 
 def _outline(axis: Any, region: np.ndarray) -> None:
-    """A fine line at any size, light with a dark edge: it shows on any background."""
-    if region.any() and not region.all():
-        lines = axis.contour(region, levels=[0.5], colors=["#ffffff"], linewidths=0.7)
-        lines.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
+    """A fine line at any size, light with a dark edge: it shows on any background.
+
+    A region that is too small to see, such as a pixel, gets a ring around it.
+    """
+    if not region.any() or region.all():
+        return
+    rows, columns = (np.flatnonzero(region.any(axis=1 - along)) for along in (0, 1))
+    side = min(region.shape)
+    if max(np.ptp(rows), np.ptp(columns)) + 1 < SMALL * side:
+        middle = ((columns[0] + columns[-1]) / 2, (rows[0] + rows[-1]) / 2)
+        line = axis.add_patch(Circle(middle, 1.5 * SMALL * side, fill=False, edgecolor="#ffffff", linewidth=0.7))
+    else:
+        line = axis.contour(region, levels=[0.5], colors=["#ffffff"], linewidths=0.7)
+    line.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
 
 
 def _mappable(options: DisplayOptions, low: float) -> Any:

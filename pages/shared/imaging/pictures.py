@@ -4,14 +4,13 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from core.imaging.figures import SMALL
 from core.imaging.overlay import HALO, LINE, draw_contour
 from core.imaging.views import View
 from pages.shared.errors import plain
 
 SIDE = 640
 """Longest side, in pixels, up to which a small image is enlarged."""
-_LEAST = 1 / 32
-"""Share of a picture's shorter side under which a region has a ring around it and not its outline."""
 
 
 def enlarged(picture: np.ndarray, spacing: tuple[float, float] | None = None, side: int = SIDE) -> np.ndarray:
@@ -43,7 +42,7 @@ def outlined(
     part = outline if view is None else view.crop(outline)
     if part.any() and part.sum() == outline.sum():
         box = _box(part, large.shape[:2])
-        if max(end - start for start, end in box) < _LEAST * min(large.shape[:2]):
+        if max(end - start for start, end in box) < SMALL * min(large.shape[:2]):
             return _ring(large, box)
     region = Image.fromarray(part).resize(large.shape[1::-1], Image.Resampling.NEAREST)
     return draw_contour(large, np.asarray(region), closed=part.shape == outline.shape)
@@ -61,7 +60,7 @@ def _ring(picture: np.ndarray, box: list[tuple[float, float]]) -> np.ndarray:
     height, width = picture.shape[:2]
     row, column = ((start + end) / 2 for start, end in box)
     rows, columns = np.ogrid[:height, :width]
-    radius = 1.5 * _LEAST * min(height, width)
+    radius = 1.5 * SMALL * min(height, width)
     away = np.abs(np.hypot(rows + 0.5 - row, columns + 0.5 - column) - radius) / radius
     drawn = picture.copy()
     drawn[away < 0.17] = HALO

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import re
 import zipfile
 
 import numpy as np
@@ -80,6 +81,15 @@ def test_figures(case, kind, magic):
         assert b"mm" in data or b"path" in data
     with pytest.raises(InputError, match="no figure format"):
         draw_figure(segmenter, image, result, "encoder.layer4", DisplayOptions(), "gif")
+
+
+@pytest.mark.parametrize("region,rings", [(Region("pixel", point=(40, 12)), 3), (Region("image"), 0)])
+def test_a_figure_rings_a_pixel_that_no_outline_could_show(case, region, rings):
+    segmenter, image, _ = case
+    result = explain(segmenter, image, region, 1)
+    data = draw_figure(segmenter, image, result, "encoder.layer4", DisplayOptions(), "svg").decode()
+    white = re.findall(r'<path d="([^"]*)"[^>]*stroke: #ffffff', data)
+    assert sum(" C" in path or "\nC" in path for path in white) == rings  # curves: of a circle
 
 
 def test_an_interrupted_write_leaves_nothing_that_looks_finished(tmp_path, monkeypatch):
