@@ -68,7 +68,7 @@ def figure(
     ticks = tuple(end * quarter / 4 for quarter in range(5)) if scale == "Percent" else _LOG_ODDS_TICKS
     edges = (-0.02 * end, 1.02 * end) if scale == "Percent" else (_log_odds(_LOWEST), _log_odds(0.995))
     return charts.figure(
-        ROW * len(scores) + 34,
+        ROW * len(scores) + 38,
         _scales(len(scores), edges),
         _intervals([(row, score) for row, score in known if score.task not in outside], place),
         go.Scatter(
@@ -112,7 +112,7 @@ def figure(
             small=True,
         ),
         dragmode=False,
-        margin={"l": 14, "r": 14, "t": 2, "b": 28},
+        margin={"l": 14, "r": 14, "t": 2, "b": 32},
         shapes=[_band(row) for row, score in enumerate(scores) if key_of(score) == chosen],
         xaxis={
             "range": edges,
