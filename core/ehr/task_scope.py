@@ -120,13 +120,13 @@ def _not_admitted(stays: list[_Stay], at: datetime) -> OutsideDefinition | None:
         return OutsideDefinition("no hospital stay is open")
     if any(stay.start.date() == at.date() for stay in open_stays):
         return None
-    return OutsideDefinition("asked on the day of admission, which was", open_stays[-1].start)
+    return OutsideDefinition("asked at admission, which was", open_stays[-1].start)
 
 
 def _too_long(stays: list[_Stay], at: datetime) -> OutsideDefinition | None:
     open_stays = [stay for stay in stays if stay.end is None]
     if open_stays and all(at - stay.start >= LONG_STAY for stay in open_stays):
-        return OutsideDefinition(f"the stay has lasted {LONG_STAY.days} days already, since", open_stays[-1].start)
+        return OutsideDefinition(f"{LONG_STAY.days} days have passed already, since", open_stays[-1].start)
     return None
 
 
@@ -151,7 +151,7 @@ def _not_discharged(stays: list[_Stay], at: datetime) -> OutsideDefinition | Non
     if any(end.date() == at.date() for end in ended):
         return None
     if any(stay.end is None for stay in stays):
-        return OutsideDefinition("asked at discharge, and the stay is still open")
+        return OutsideDefinition("asked at discharge, and the stay is open")
     if not ended:
-        return OutsideDefinition("asked at discharge, and no hospital stay has ended")
-    return OutsideDefinition("asked on the day of discharge, which was", max(ended))
+        return OutsideDefinition("asked at discharge, and there was none")
+    return OutsideDefinition("asked at discharge, which was", max(ended))

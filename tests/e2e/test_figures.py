@@ -30,6 +30,7 @@ PLACES = (
     "patients?{}subject=1&tab=Timeline",
     "patients?{}subject=12&tab=Labs and vitals",
     "patients?{}subject=12&show=model&limit=512",
+    "risk?{}dataset=demo&subject=232&at=2022-07-10T12:00:00",  # when most tasks are not defined, which rows say
     "benchmark?{}",
     "benchmark?{}benchmark=Few-shot",
     "benchmark?{}benchmark=Tasks",

@@ -167,11 +167,11 @@ def test_a_task_that_is_not_defined_here_says_why_on_the_page_and_in_both_docume
     )
     app = open_page(PAGE, query={"subject": str(cohort.RICH), "target": "guo_los"})
     sound(app)
-    why = "asked on the day of admission, which was 2015-03-01"
+    why = "asked at admission, which was 2015-03-01"
     assert f"Outside the task: {why}" in figures(app)
     assert "Outside the task's definition" in shown(app) and why in shown(app)
     found = {score["task"]: score["outside_definition"] for score in json.loads(files["JSON"])["scores"]}
-    assert found["guo_los"] == why and found["new_celiac"] == "asked at discharge, and the stay is still open"
+    assert found["guo_los"] == why and found["new_celiac"] == "asked at discharge, and the stay is open"
     assert found["guo_icu"] == found["lab_anemia"] == found["chexpert"] == ""  # labelled; asked about at any time
     assert f"Outside the task: {why}" in files["HTML"]
 

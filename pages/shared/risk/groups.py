@@ -54,7 +54,8 @@ def figure(
 ) -> go.Figure:
     """Draw one row a score: name and numbers above its scale, what they mean below it.
 
-    A score outside of its task's definition is an open grey mark without interval, its numbers are not bold.
+    A score outside of its task's definition is an open grey mark without interval, its numbers are not bold, and the
+    average is its scale's tick alone: the reason has the line.
 
     Args:
         scores: from the top down.
@@ -105,7 +106,7 @@ def figure(
         ),
         _words([(row, _numbers(score, score.task in outside)) for row, score in known], edges[1], "left", ABOVE),
         _words(
-            [(row, f"average {percent(score.prevalence)}") for row, score in known],
+            [(row, f"average {percent(score.prevalence)}") for row, score in known if score.task not in outside],
             edges[1],
             "left",
             BELOW,

@@ -76,18 +76,18 @@ def test_on_evenings_without_label_the_task_is_outside(demo, computed, evenings,
 def test_outpatients_are_asked_nothing_about_a_stay():
     found = outside(record(("2020-01-02", "Visit/OP", "2020-01-02T12:00")), "2020-01-02T23:59")
     assert found["guo_los"] == found["guo_icu"] == "no hospital stay is open"
-    assert found["guo_readmission"] == found["new_lupus"] == "asked at discharge, and no hospital stay has ended"
+    assert found["guo_readmission"] == found["new_lupus"] == "asked at discharge, and there was none"
     assert set(found) == set(BY_STAY)  # laboratory results and reports are asked about at any time
 
 
 def test_a_stay_from_its_first_day_to_the_evening_of_its_last():
     stay = record(("2020-01-02T10:00", "Visit/IP", "2020-01-12T10:00"))
     assert set(outside(stay, "2020-01-02T23:59")) == set(BY_STAY) - {"guo_los", "guo_icu"}
-    assert outside(stay, "2020-01-04T23:59")["guo_los"] == "asked on the day of admission, which was 2020-01-02"
-    assert outside(stay, "2020-01-10T12:00")["guo_los"] == "the stay has lasted 7 days already, since 2020-01-02"
-    assert outside(stay, "2020-01-10T12:00")["guo_readmission"] == "asked at discharge, and the stay is still open"
+    assert outside(stay, "2020-01-04T23:59")["guo_los"] == "asked at admission, which was 2020-01-02"
+    assert outside(stay, "2020-01-10T12:00")["guo_los"] == "7 days have passed already, since 2020-01-02"
+    assert outside(stay, "2020-01-10T12:00")["guo_readmission"] == "asked at discharge, and the stay is open"
     assert set(outside(stay, "2020-01-12T23:59")) == {"guo_los", "guo_icu"}
-    assert outside(stay, "2020-02-01T23:59")["new_celiac"] == "asked on the day of discharge, which was 2020-01-12"
+    assert outside(stay, "2020-02-01T23:59")["new_celiac"] == "asked at discharge, which was 2020-01-12"
 
 
 def test_somebody_who_leaves_in_the_last_minute_of_the_day_has_left():
@@ -123,7 +123,7 @@ def test_intensive_care_on_the_day_of_admission_or_since():
 def test_a_stay_without_end_lasts_until_a_day_without_event():
     events = [(f"2020-01-0{day}T12:00", "LOINC/2951-2") for day in range(2, 6)]
     stay = record(("2020-01-02T10:00", "Visit/IP"), *events, ("2020-03-01", "Visit/OP"))
-    assert outside(stay, "2020-01-05T20:00")["guo_readmission"] == "asked at discharge, and the stay is still open"
+    assert outside(stay, "2020-01-05T20:00")["guo_readmission"] == "asked at discharge, and the stay is open"
     assert outside(stay, "2020-03-01T12:00")["guo_readmission"].endswith("which was 2020-01-05")
 
 
