@@ -27,8 +27,7 @@ def test_first_deep_link_of_a_process_is_framed(hostile: App, page: Page):
     go(page, f"{hostile.url}/patients?subject={cohort.RICH}")
     expect(page.get_by_text(NOTICE)).to_be_visible()
     assert f"subject={cohort.RICH}" in page.url
-    box = page.locator("[data-testid=stSidebar]").bounding_box()
-    assert box and box["width"] == 232  # and not Streamlit's own width
+    expect(page.locator("[data-testid=stSidebar]")).to_have_css("width", "232px")  # and not Streamlit's own width
     expect(page.get_by_role("link", name="Imaging", exact=True)).to_be_visible()
 
 
