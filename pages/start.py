@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.ehr.demo.cases import Case, read_cases
+from core.ehr.demo.cases import Case, cases_of, read_cases
 from core.ehr.tasks import task_name
 from core.errors import ChartlightError
 from pages.shared import empty, layout, navigation, resources, selection, tour, url
@@ -49,14 +49,12 @@ def draw_steps() -> None:
                 st.page_link(target, label=label, icon=":material/arrow_forward:")
 
 
-def cases_of(name: str, folder: Path) -> list[Case]:
-    """Return the prepared cases of a dataset whose patients are (still) in it."""
-    found = read_cases(folder)
+def prepared(name: str, folder: Path) -> list[Case]:
+    """Return the prepared cases of a dataset, which is opened only where it has some."""
     try:
-        index = resources.dataset(name).index if found else None
+        return cases_of(resources.dataset(name)) if read_cases(folder) else []
     except ChartlightError:  # Patients says what is wrong with the dataset
         return []
-    return [case for case in found if index.find(case.subject_id) is not None]
 
 
 def draw_case(name: str, case: Case, several: bool) -> None:
@@ -88,7 +86,7 @@ if not folders:
         icon="database",
         command="python -m core demo .chartlight/demo",
     )
-cases = [(name, case) for name, path in folders.items() for case in cases_of(name, path)]
+cases = [(name, case) for name, path in folders.items() for case in prepared(name, path)]
 if cases and tour.steps():
     with tour_place:
         if st.button(

@@ -125,7 +125,7 @@ def other_records(dataset: Any, features: list[str]) -> list[Any]:
     from core.errors import ChartlightError
     from core.risk.cohort import Problem
 
-    found = []
+    found, own = [], ""
     for text in features:
         name, _, path = text.rpartition("=")
         try:
@@ -133,7 +133,8 @@ def other_records(dataset: Any, features: list[str]) -> list[Any]:
         except (ChartlightError, OSError):  # not of `embed`, or damaged: told where it is read
             continue
         made_from = manifest.get("records_sha256")
-        if made_from and made_from != records_sha256(dataset):
+        own = own or (records_sha256(dataset) if made_from else "")  # once: it reads all events
+        if made_from and made_from != own:
             message = (
                 f"the features {path} were made from other records ({manifest.get('dataset')}) than those of "
                 f"{dataset.name}: other events, or other descriptions of codes"

@@ -44,14 +44,6 @@ class OutsideDefinition:
         return self.reason if self.since is None else f"{self.reason} {day(self.since)}"
 
 
-@dataclass(frozen=True)
-class _Stay:
-    """A hospital stay that has begun; ``end`` is None while it is open."""
-
-    start: datetime
-    end: datetime | None
-
-
 def outside_definitions(
     events: pl.DataFrame, at: datetime, vocabulary: Vocabulary, labelled: Collection[str] = ()
 ) -> dict[str, OutsideDefinition]:
@@ -68,11 +60,11 @@ def outside_definitions(
     """
     known = events.filter(pl.col("time").is_not_null() & (pl.col("time") <= at))
     codes = known["code"].unique().to_list()
-    stays = _stays(events, known, at)
-    admission, discharge = _not_admitted(stays, at), _not_discharged(stays, at)
+    opened, ended = _stays(events, known, at)
+    admission, discharge = _not_admitted(opened, at), _not_discharged(opened, ended, at)
     found: dict[str, OutsideDefinition | None] = {
-        "guo_los": _too_long(stays, at) or admission,
-        "guo_icu": _in_intensive_care(known, stays, at, intensive_care_codes(codes, vocabulary)) or admission,
+        "guo_los": _too_long(opened, at) or admission,
+        "guo_icu": _in_intensive_care(known, opened, intensive_care_codes(codes, vocabulary)) or admission,
         "guo_readmission": discharge,
     }
     for task, definition in DIAGNOSES.items():
@@ -83,25 +75,26 @@ def outside_definitions(
     return {task: outside for task, outside in found.items() if outside and task not in labelled}
 
 
-def _stays(events: pl.DataFrame, known: pl.DataFrame, at: datetime) -> list[_Stay]:
-    """Hospital stays that have begun, in order."""
+def _stays(events: pl.DataFrame, known: pl.DataFrame, at: datetime) -> tuple[list[datetime], list[datetime]]:
+    """When the hospital stays that are open began, in order, and when the others ended."""
     admission = pl.col("code").str.starts_with(ADMISSION_PREFIX)
     begun = known.filter(
         (pl.col("code").is_in(list(INPATIENT_CODES)) | admission)
         & (pl.col("table").is_null() | (pl.col("table") == "visit_occurrence"))
     )
     discharged = pl.col("code").str.starts_with(DISCHARGE_PREFIX) & pl.col("time").is_not_null()
-    discharges = events.filter(discharged)["time"].to_list()
-    stays = []
+    discharges, times = events.filter(discharged)["time"].to_list(), known["time"].to_list()
+    opened, ended = [], []
     for start, end, code in begun.select("time", "end", "code").iter_rows():
         if end is None and code.startswith(ADMISSION_PREFIX):
             end = min((time for time in discharges if time > start), default=None)
         if end is None:
-            end = _silent_since(known["time"].to_list(), start, at)
-        if end is None or end > start:
-            over = end is not None and end < at + _MINUTE
-            stays.append(_Stay(start, end if over else None))
-    return stays
+            end = _silent_since(times, start, at)
+        if end is None or (end > start and end >= at + _MINUTE):
+            opened.append(start)
+        elif end > start:
+            ended.append(end)
+    return opened, ended
 
 
 def _silent_since(times: list[datetime], start: datetime, at: datetime) -> datetime | None:
@@ -114,43 +107,38 @@ def _silent_since(times: list[datetime], start: datetime, at: datetime) -> datet
     return None
 
 
-def _not_admitted(stays: list[_Stay], at: datetime) -> OutsideDefinition | None:
-    open_stays = [stay for stay in stays if stay.end is None]
-    if not open_stays:
+def _not_admitted(opened: list[datetime], at: datetime) -> OutsideDefinition | None:
+    if not opened:
         return OutsideDefinition("no hospital stay is open")
-    if any(stay.start.date() == at.date() for stay in open_stays):
+    if any(start.date() == at.date() for start in opened):
         return None
-    return OutsideDefinition("asked at admission, which was", open_stays[-1].start)
+    return OutsideDefinition("asked at admission, which was", opened[-1])
 
 
-def _too_long(stays: list[_Stay], at: datetime) -> OutsideDefinition | None:
-    open_stays = [stay for stay in stays if stay.end is None]
-    if open_stays and all(at - stay.start >= LONG_STAY for stay in open_stays):
-        return OutsideDefinition(f"{LONG_STAY.days} days have passed already, since", open_stays[-1].start)
+def _too_long(opened: list[datetime], at: datetime) -> OutsideDefinition | None:
+    if opened and all(at - start >= LONG_STAY for start in opened):
+        return OutsideDefinition(f"{LONG_STAY.days} days have passed already, since", opened[-1])
     return None
 
 
 def _in_intensive_care(
-    known: pl.DataFrame, stays: list[_Stay], at: datetime, places: Collection[str]
+    known: pl.DataFrame, opened: list[datetime], places: Collection[str]
 ) -> OutsideDefinition | None:
-    """Care on the day of admission excludes a stay, as does any before ``at``."""
-    open_stays = [stay for stay in stays if stay.end is None]
-    if not open_stays:
+    """Care on the day of admission excludes a stay, as does any since."""
+    if not opened:
         return None
-    opened = max(stay.start for stay in open_stays).date()
     care = known.filter(
         pl.col("code").is_in(list(places))
         & (pl.col("end").is_null() | (pl.col("end") > pl.col("time")))
-        & (pl.col("time").dt.date() >= opened)
+        & (pl.col("time").dt.date() >= max(opened).date())
     )["time"].min()
     return OutsideDefinition("in intensive care already,", care) if isinstance(care, datetime) else None
 
 
-def _not_discharged(stays: list[_Stay], at: datetime) -> OutsideDefinition | None:
-    ended = [stay.end for stay in stays if stay.end is not None]
+def _not_discharged(opened: list[datetime], ended: list[datetime], at: datetime) -> OutsideDefinition | None:
     if any(end.date() == at.date() for end in ended):
         return None
-    if any(stay.end is None for stay in stays):
+    if opened:
         return OutsideDefinition("asked at discharge, and the stay is open")
     if not ended:
         return OutsideDefinition("asked at discharge, and there was none")

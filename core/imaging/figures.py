@@ -14,14 +14,12 @@ from matplotlib.patheffects import withStroke
 from core.errors import InputError
 from core.imaging.cams import METHODS, CamResult
 from core.imaging.display import DisplayOptions, display_pair
-from core.imaging.overlay import grey, overlay
+from core.imaging.overlay import SMALL, grey, overlay
 from core.imaging.segmenters import Segmenter
 from core.imaging.views import view_around
 from core.safety import EXPORT_NOTICE
 
 FORMATS = ("png", "svg", "pdf")
-SMALL = 1 / 32
-"""Share of a picture's shorter side under which a region has a ring around it and not its outline."""
 matplotlib.rcParams["svg.hashsalt"] = "chartlight"  # or an SVG's ids are random
 
 

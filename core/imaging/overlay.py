@@ -7,6 +7,8 @@ from core.imaging.display import DisplayedMap, DisplayOptions
 from core.imaging.palettes import color_index, lookup_table
 
 LINE, HALO = (255, 255, 255), (0, 0, 0)
+SMALL = 1 / 32
+"""Share of a picture's shorter side under which a region has a ring around it and not its outline."""
 FADE = 0.04
 """Below this share of the limit a map's colour fades out."""
 

@@ -132,7 +132,7 @@ class WhatIf:
         before: text as it is.
         after: text of the edited record.
         scores: pairs (as it is, simulated) by sub-task key.
-        unread: why edited events do not reach the text, a clause each: "a value is outside of the plausible range".
+        unread: why edited events do not reach the text, a clause each: "outside of the plausible range".
         notice: to be shown with every number.
     """
 

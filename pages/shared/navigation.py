@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit.navigation.page import Page
 
 from core.access import Identity
+from pages.shared import url
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,8 +34,6 @@ ENTRIES = (
     Entry("About", "pages/status.py", "Status", "monitor_heart", "What this installation has and what it lacks."),
     Entry("About", "pages/audit.py", "Audit log", "policy", "Who did what and when.", needs="audit"),
 )
-SHARED = ("dataset", "subject", "at", "times", "audience")
-"""Query parameters that mean the same on every page."""
 ORDER = ("", "Read", "Score", "See", "About")
 
 
@@ -67,9 +66,10 @@ def go(script: str, address: dict[str, str] | None = None) -> None:
     """
     there = page(script)
     assert there is not None
-    now = st.query_params.to_dict()
-    kept = SHARED if address is None else ("audience",)
-    st.switch_page(there, query_params={name: now[name] for name in kept if name in now} | (address or {}))
+    if address is None:
+        now = st.query_params.to_dict()
+        address = {name: now[name] for name in url.PATIENT if name in now}
+    st.switch_page(there, query_params=address | url.carried())
 
 
 def _page(entry: Entry, listed: bool = True) -> Page:

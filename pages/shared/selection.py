@@ -14,7 +14,7 @@ from core.ehr.store import Dataset
 from core.errors import InputError
 from pages.shared import audience, audit, dates, resources, url
 
-NONE: dict[str, None] = dict.fromkeys(("dataset", "subject", "at", "times"))
+NONE: dict[str, None] = dict.fromkeys(url.PATIENT)
 """An address that names no patient."""
 _STATE = "_selection"
 _AHEAD = "_selection_ahead"

@@ -7,6 +7,8 @@ from streamlit.errors import StreamlitAPIException
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.state.session_state_proxy import get_session_state
 
+PATIENT = ("dataset", "subject", "at", "times")
+"""Parameters that say which patient, as of when, with which dates; they mean the same on every page."""
 _MAXIMUM_LENGTH = 200
 _CARRIED = "_carried"
 
@@ -46,6 +48,11 @@ def write(**values: str | int | None) -> None:
 def carry(**values: str | None) -> None:
     """Put these into every address that this session writes from now on, as :func:`write` does."""
     st.session_state[_CARRIED] = values
+
+
+def carried() -> dict[str, str]:
+    """Return what every address of this session says."""
+    return {name: value for name, value in st.session_state.get(_CARRIED, {}).items() if value}
 
 
 def travelled() -> bool:

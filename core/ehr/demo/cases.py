@@ -11,6 +11,7 @@ import polars as pl
 
 if TYPE_CHECKING:
     from core.ehr.demo.life import Life
+    from core.ehr.store import Dataset
 
 CASES_FILE = Path("metadata") / "cases.json"
 
@@ -40,6 +41,11 @@ def read_cases(dataset: str | Path) -> list[Case]:
         return [Case(**row | {"prediction_time": datetime.fromisoformat(row["prediction_time"])}) for row in rows]
     except (OSError, ValueError, TypeError, KeyError):
         return []
+
+
+def cases_of(dataset: "Dataset") -> list[Case]:
+    """The prepared cases of an open dataset whose patients are (still) in it."""
+    return [case for case in read_cases(dataset.path) if dataset.index.find(case.subject_id) is not None]
 
 
 def write_cases(

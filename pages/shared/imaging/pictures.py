@@ -4,8 +4,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from core.imaging.figures import SMALL
-from core.imaging.overlay import HALO, LINE, draw_contour
+from core.imaging.overlay import HALO, LINE, SMALL, draw_contour
 from core.imaging.views import View
 from pages.shared.errors import plain
 

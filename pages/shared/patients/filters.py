@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.ehr.demo.cases import read_cases
+from core.ehr.demo.cases import cases_of
 from core.ehr.store import Dataset
 from core.ehr.subjects import SubjectFilter, age_range
 from core.ehr.tasks import task_name
@@ -108,7 +108,7 @@ def is_code(dataset: Dataset, text: str) -> bool:
 
 def _prepared(dataset: Dataset) -> None:
     """Offer the prepared cases, where there are any."""
-    cases = [case for case in read_cases(dataset.path) if dataset.index.find(case.subject_id) is not None]
+    cases = cases_of(dataset)
     opened = st.session_state.setdefault(OPENED, 0)
     key = f"prepared-case-{opened}"
 

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.ehr.demo.cases import read_cases
+from core.ehr.demo.cases import cases_of
 from core.ehr.timepoints import timepoints
 from core.errors import ChartlightError, InputError
 from core.risk.score import TaskScore
@@ -130,7 +130,7 @@ def _other(case: Case, kind: str) -> tuple[str, tuple[TaskScore, ...]] | None:
 def _prepared(case: Case) -> tuple[str, tuple[TaskScore, ...]] | None:
     """Choose another patient among the prepared cases, at its time: an audience sees no subject ids."""
     mine, dataset = case.patient.subject_id, case.patient.dataset
-    prepared = [one for one in read_cases(dataset.path) if one.subject_id != mine]
+    prepared = [one for one in cases_of(dataset) if one.subject_id != mine]
     if not prepared:
         empty.show("This dataset has no other prepared case", icon="groups", key="compare")
         return None
