@@ -4,7 +4,7 @@ The definitions are those of the labels (``core.ehr.labels``), asked of one reco
 Laboratory results and radiology reports are asked about before an event that is still to come, so at any time.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -42,6 +42,11 @@ class OutsideDefinition:
     def text(self, day: Callable[[datetime], str]) -> str:
         """The reason as a clause, its time as ``day`` shows it: "diagnosed already, 2020-06-03"."""
         return self.reason if self.since is None else f"{self.reason} {day(self.since)}"
+
+
+def clauses(outside: Mapping[str, OutsideDefinition], day: Callable[[datetime], str]) -> dict[str, str]:
+    """Why tasks are not defined, by task, times as ``day`` shows them."""
+    return {task: why.text(day) for task, why in outside.items()}
 
 
 def outside_definitions(

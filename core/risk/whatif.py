@@ -3,7 +3,7 @@
 It shows how the model reacts to another text. It does not say what would happen to the patient.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ import polars as pl
 
 from core.ehr.markdown import SerializationOptions, serialize
 from core.ehr.record import Record
+from core.ehr.task_scope import OutsideDefinition, outside_definitions
 from core.errors import InputError
 from core.risk.heads import Head
 from core.risk.records import options_of
@@ -132,6 +133,7 @@ class WhatIf:
         before: text as it is.
         after: text of the edited record.
         scores: pairs (as it is, simulated) by sub-task key.
+        outside: tasks that are not defined for the edited record, and why.
         unread: why edited events do not reach the text, a clause each: "outside of the plausible range".
         notice: to be shown with every number.
     """
@@ -140,6 +142,7 @@ class WhatIf:
     before: str
     after: str
     scores: Mapping[str, tuple[TaskScore, TaskScore]]
+    outside: Mapping[str, OutsideDefinition]
     unread: tuple[str, ...] = ()
     notice: str = NOTICE
 
@@ -158,8 +161,24 @@ def what_if(
     heads: Mapping[str, Head],
     cache: Any = None,
     options: SerializationOptions | None = None,
+    labelled: Collection[str] = (),
 ) -> WhatIf:
-    """Score the record as it is and as edited. Raises InputError for edits that cannot be made."""
+    """Score the record as it is and as edited.
+
+    Args:
+        dataset: where the subject's events and the codes' descriptions are.
+        subject_id: whose record.
+        at: as of when.
+        edits: what to change, in order.
+        encoder: as for :func:`core.risk.score.score_text`, like ``cache``.
+        heads: by sub-task key.
+        cache: of embeddings.
+        options: how to write the record; by default as the heads' records were.
+        labelled: tasks that the dataset has a label of at this very time.
+
+    Raises:
+        InputError: no head, or an edit that cannot be made.
+    """
     if not heads:
         raise InputError("no task is chosen", "choose a task that has a head")
     options = options or options_of(next(iter(heads.values())).identity)
@@ -171,7 +190,16 @@ def what_if(
     real = score_text(before, at, encoder, heads, cache, options)
     simulated = score_text(after, at, encoder, heads, cache, options) if after != before else real
     pairs = {key: pair for key, pair in zip(heads, zip(real, simulated))}
-    return WhatIf(tuple(map(str, edits)), before, after, pairs, _unread(events, edited, record))
+    outside = _outside(events, edited, at, dataset.vocabulary, labelled)
+    return WhatIf(tuple(map(str, edits)), before, after, pairs, outside, _unread(events, edited, record))
+
+
+def _outside(
+    events: pl.DataFrame, edited: pl.DataFrame, at: datetime, vocabulary: Any, labelled: Collection[str]
+) -> dict[str, OutsideDefinition]:
+    """Tasks not defined for the edited record. A label is about the real one: it counts unless the edit decides."""
+    real, new = (outside_definitions(rows, at, vocabulary) for rows in (events, edited))
+    return {task: why for task, why in new.items() if task not in labelled or task not in real}
 
 
 def _unread(events: pl.DataFrame, edited: pl.DataFrame, record: Record) -> tuple[str, ...]:

@@ -226,3 +226,44 @@ def test_an_implausible_simulated_value_says_that_it_is_not_read(open_page):
     app.run()
     sound(app)
     assert "The text leaves out what an edit changed or added: outside of the plausible range" in shown(app)
+
+
+def _by_task(app: AppTest, columns: str) -> dict[str, dict[str, str]]:
+    frame = next(frame.value for frame in app.dataframe if columns in frame.value)
+    return frame.set_index("Task").to_dict("index")
+
+
+def test_a_simulation_marks_the_tasks_that_are_not_defined_for_the_real_and_for_the_edited_record(open_page):
+    app = open_page(PAGE, query={"subject": str(cohort.RICH), "evidence": "What if"})
+    app.selectbox(key="what-new").set_value("Visit/IP")  # admitted on this day: length of stay is asked
+    next(button for button in app.button if button.label == "Add").click()
+    app.run()
+    sound(app)
+    rows = _by_task(app, "Simulated")
+    assert rows["Long LOS"]["As it is"].startswith("◇ ") and "◇" not in rows["Long LOS"]["Simulated"]
+    assert all(rows["Celiac"][column].startswith("◇ ") for column in ("As it is", "Simulated"))
+    assert "◇" not in "".join(rows["Anemia"][column] for column in ("As it is", "Simulated"))
+    text = shown(app).replace("\\", "")
+    assert "as it is: Long LOS (asked at admission, which was 2015-03-01); " in text
+    said = next(line for line in text.splitlines() if "definition, simulated" in line)
+    assert "Long LOS" not in said and "(asked at discharge, and the stay is open)" in said
+
+
+def test_compared_scores_are_marked_where_their_task_is_not_defined_for_either(open_page):
+    app = open_page(PAGE, query={"subject": str(cohort.RICH), "evidence": "Compare"})
+    app.text_input(key="compare-subject").set_value(str(cohort.TWO)).run()
+    sound(app)
+    rows = _by_task(app, "This")
+    other = next(name for name in rows["Celiac"] if name not in ("This", "Average"))
+    assert rows["Long LOS"]["This"].startswith("◇ ") and rows["Long LOS"][other].startswith("◇ ")
+    assert "◇" not in rows["ICU Admission"]["This"] and rows["ICU Admission"][other].startswith("◇ ")
+    assert all("◇" not in row["Average"] for row in rows.values())
+    text = shown(app).replace("\\", "")
+    assert "definition, this: Long LOS (asked at admission, which was 2015-03-01)" in text
+    assert f"definition, {other}: Long LOS, ICU Admission (no hospital stay is open)" in text
+    marks = [
+        trace["marker"] for trace in json.loads(app.get("plotly_chart")[-1].proto.spec)["data"] if "marker" in trace
+    ]
+    assert {"circle", "circle-open", "diamond", "diamond-open"} == {
+        symbol for mark in marks for symbol in mark["symbol"]
+    }

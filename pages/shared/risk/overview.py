@@ -10,6 +10,7 @@ from pages.shared import charts, layout
 from pages.shared.errors import plain
 from pages.shared.patients.chart import Patient
 from pages.shared.risk import groups
+from pages.shared.risk import outside as outside_marks
 from pages.shared.risk.scoring import Scored, key_of
 
 GROUP_NOTES = {
@@ -43,7 +44,7 @@ def show(patient: Patient, scored: Scored, chosen: str | None) -> str | None:
         st.markdown(
             ":blue[◆] this patient, with the 95 % interval of the calibration"
             f"\u2003:gray[┃] average of {plain(cohorts)}"
-            + ("\u2003:gray[◇] outside the task's definition" if scored.outside else ""),
+            + (f"\u2003{outside_marks.LEGEND}" if scored.outside else ""),
             width="content",
         )
     notes = cohort_notes(scored.scores, patient.dataset)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import streamlit as st
 
-from core.ehr.task_scope import OutsideDefinition, outside_definitions
+from core.ehr.task_scope import OutsideDefinition, clauses, outside_definitions
 from core.ehr.timepoints import tasks_labelled_at
 from core.embedding.cached import embed_texts
 from core.embedding.registry import get_spec
@@ -30,7 +30,7 @@ class Scored:
 
     def clauses(self, day: Callable[[datetime], str]) -> dict[str, str]:
         """Return why tasks are not defined for this record, by task, times as ``day`` shows them."""
-        return {task: outside.text(day) for task, outside in self.outside.items()}
+        return clauses(self.outside, day)
 
     def of(self, key: str) -> TaskScore:
         """Return the score of a head by its key."""

@@ -101,6 +101,21 @@ def test_what_if_changes_text_and_score(dataset, encoder, heads):
     assert len(result.scores) == len(heads)
 
 
+def test_which_tasks_are_defined_is_asked_of_the_edited_record(dataset, encoder, heads):
+    admitted, ill = AddEvent("Visit/IP", AT), AddEvent("ICD10CM/K90.0", AT - timedelta(days=1))  # celiac disease
+
+    def outside(*edits, labelled=()):
+        return what_if(dataset, 7, AT, edits, encoder, one(heads), labelled=labelled).outside
+
+    assert outside()["guo_los"].reason == "no hospital stay is open" and "guo_los" not in outside(admitted)
+    assert outside(ill)["new_celiac"].reason == "diagnosed already," and outside(ill)["new_celiac"].since == ill.time
+    # a label of the real record says that the task is asked, and an edit may take that away
+    assert "new_celiac" not in outside(labelled=("new_celiac",))
+    assert outside(admitted, labelled=("guo_los", "guo_readmission")).keys() == outside(admitted).keys() - {
+        "guo_readmission"
+    }
+
+
 def test_edits_do_what_they_say(dataset):
     events = dataset.events(7)
     lab = events.filter(events["code"] == "LOINC/2951-2")

@@ -1,6 +1,8 @@
 """Tab Compare: these scores beside those of another patient, another time or another encoder."""
 
+from collections.abc import Container, Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -14,10 +16,12 @@ from pages.shared import audience, charts, empty, selection
 from pages.shared.encoders import others
 from pages.shared.errors import plain
 from pages.shared.patients.chart import Patient
-from pages.shared.risk import scoring
+from pages.shared.risk import outside, scoring
 from pages.shared.risk.case import Case
 from pages.shared.risk.groups import percent
 
+Compared: TypeAlias = tuple[str, scoring.Scored, dict[str, str]]
+"""The other's name and scores, and by task why it is not defined for their record."""
 WITH = ("Another patient", "Another time", "Another encoder")
 
 
@@ -33,8 +37,8 @@ def show(case: Case) -> None:
         return
     if chosen is None:
         return
-    name, other = chosen
-    theirs = {scoring.key_of(score): score for score in other}
+    name, other, there = chosen
+    theirs = {scoring.key_of(score): score for score in other.scores}
     pairs = [
         (mine, theirs[scoring.key_of(mine)])
         for mine in case.scored.scores
@@ -43,16 +47,19 @@ def show(case: Case) -> None:
     if not pairs:
         empty.show("There is no task that both have a reliable score for", icon="compare_arrows", key="compare")
         return
+    here = case.scored.clauses(case.patient.clock.day)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        charts.show(figure(pairs, name), key="compare-scores", alt=alt(pairs, name), mode_bar=False)
+        charts.show(
+            figure(pairs, name, here, there), key="compare-scores", alt=alt(pairs, name, here, there), mode_bar=False
+        )
     with right:
         st.dataframe(
             pd.DataFrame(
                 {
                     "Task": [mine.name for mine, _ in pairs],
-                    "This": [percent(mine.probability) for mine, _ in pairs],
-                    name: [percent(their.probability) for _, their in pairs],
+                    "This": [outside.number(mine, here) for mine, _ in pairs],
+                    name: [outside.number(their, there) for _, their in pairs],
                     "Average": [percent(mine.prevalence) for mine, _ in pairs],
                 }
             ),
@@ -60,11 +67,20 @@ def show(case: Case) -> None:
             height="content",
             alt=f"Scores of this patient and of {name}",
         )
+    outside.explain({"this": here, name: there}, {mine.task for mine, _ in pairs})
 
 
-def figure(pairs: list[tuple[TaskScore, TaskScore]], name: str) -> go.Figure:
-    """Draw a line a task between the two probabilities."""
-    tasks = [mine.name for mine, _ in pairs]
+def figure(
+    pairs: list[tuple[TaskScore, TaskScore]], name: str, here: Mapping[str, str], there: Mapping[str, str]
+) -> go.Figure:
+    """Draw a line a task between the two probabilities.
+
+    Args:
+        pairs: this score and the other's, a task each.
+        name: of the other.
+        here: by task, why it is not defined for this record.
+        there: the same for the other's.
+    """
     links = []
     for mine, their in pairs:
         links += [(mine.probability, mine.name), (their.probability, mine.name), (None, None)]
@@ -74,8 +90,8 @@ def figure(pairs: list[tuple[TaskScore, TaskScore]], name: str) -> go.Figure:
             x=[x for x, _ in links], y=[y for _, y in links], mode="lines", line={"color": charts.SLATE, "width": 1},
             hoverinfo="skip", showlegend=False,
         ),
-        _marks([mine.probability for mine, _ in pairs], tasks, "This", charts.BLUE, "diamond"),
-        _marks([their.probability for _, their in pairs], tasks, name, charts.VERMILLION, "circle-open"),
+        *_marks([mine for mine, _ in pairs], "This", charts.BLUE, "diamond", here),
+        *_marks([their for _, their in pairs], name, charts.VERMILLION, "circle", there),
         legend=True,
         dragmode=False,
     )  # fmt: skip
@@ -85,13 +101,17 @@ def figure(pairs: list[tuple[TaskScore, TaskScore]], name: str) -> go.Figure:
     return chart
 
 
-def alt(pairs: list[tuple[TaskScore, TaskScore]], name: str) -> str:
+def alt(pairs: list[tuple[TaskScore, TaskScore]], name: str, here: Container[str], there: Container[str]) -> str:
     """Say the figure in words."""
-    parts = [f"{mine.name} {percent(mine.probability)} and {percent(their.probability)}" for mine, their in pairs]
+    parts = [f"{mine.name} {_said(mine, here)} and {_said(their, there)}" for mine, their in pairs]
     return f"Scores of this patient and of {name}: " + "; ".join(parts) + "."
 
 
-def _other(case: Case, kind: str) -> tuple[str, tuple[TaskScore, ...]] | None:
+def _said(score: TaskScore, off: Container[str]) -> str:
+    return percent(score.probability) + (" (outside the task)" if score.task in off else "")
+
+
+def _other(case: Case, kind: str) -> Compared | None:
     if kind == WITH[2]:
         return _other_encoder(case)
     if kind == WITH[1]:
@@ -108,7 +128,8 @@ def _other(case: Case, kind: str) -> tuple[str, tuple[TaskScore, ...]] | None:
             key=f"compare-time-{case.patient.subject_id}-{case.patient.at:%Y%m%d%H%M%S}",
             persist_state="page",
         )
-        return clock.show(time.time), scoring.scored(replace(case.patient, at=time.time), case.encoder_name).scores
+        then = scoring.scored(replace(case.patient, at=time.time), case.encoder_name)
+        return clock.show(time.time), then, then.clauses(clock.day)
     if audience.on():
         return _prepared(case)
     text = st.text_input(
@@ -127,7 +148,7 @@ def _other(case: Case, kind: str) -> tuple[str, tuple[TaskScore, ...]] | None:
     return _scores_of(case, _patient(case, int(text)), "the newest of their times")
 
 
-def _prepared(case: Case) -> tuple[str, tuple[TaskScore, ...]] | None:
+def _prepared(case: Case) -> Compared | None:
     """Choose another patient among the prepared cases, at its time: an audience sees no subject ids."""
     mine, dataset = case.patient.subject_id, case.patient.dataset
     prepared = [one for one in cases_of(dataset) if one.subject_id != mine]
@@ -141,10 +162,11 @@ def _prepared(case: Case) -> tuple[str, tuple[TaskScore, ...]] | None:
     return _scores_of(case, replace(_patient(case, one.subject_id), at=one.prediction_time), "the time of the case")
 
 
-def _scores_of(case: Case, other: Patient, when: str) -> tuple[str, tuple[TaskScore, ...]]:
+def _scores_of(case: Case, other: Patient, when: str) -> Compared:
     name = selection.alias(other.subject_id)
     st.caption(f"{name} is read as of {other.clock.show(other.at)}, {when}.")
-    return name, scoring.scored(other, case.encoder_name).scores
+    scored = scoring.scored(other, case.encoder_name)
+    return name, scored, scored.clauses(other.clock.day)
 
 
 def _patient(case: Case, subject: int) -> Patient:
@@ -157,18 +179,30 @@ def _patient(case: Case, subject: int) -> Patient:
     return Patient(dataset, subject, events, labels, times, times[0].time, clock, {})
 
 
-def _other_encoder(case: Case) -> tuple[str, tuple[TaskScore, ...]] | None:
+def _other_encoder(case: Case) -> Compared | None:
     names = [state.spec.name for state in others.ready(case.encoder_name)]
     if not names:
         others.explain(case.encoder_name, case.patient.dataset.path, "compare")
         return None
     name = st.selectbox("Other encoder", names, width=360, key="compare-encoder", persist_state="page")
     st.caption("Each encoder has heads and a calibration of its own: compare probabilities, not log-odds.")
-    return name, scoring.scored(case.patient, name).scores
+    scored = scoring.scored(case.patient, name)
+    return name, scored, scored.clauses(case.patient.clock.day)
 
 
-def _marks(x: list[float], y: list[str], name: str, color: str, symbol: str) -> go.Scatter:
-    return go.Scatter(
-        x=x, y=y, mode="markers", name=name, marker={"color": color, "size": 11, "symbol": symbol},
-        hovertemplate="%{y}: %{x:.1%}<extra></extra>",
-    )  # fmt: skip
+def _marks(
+    scores: list[TaskScore], name: str, color: str, symbol: str, why: Mapping[str, str]
+) -> tuple[go.Scatter, go.Scatter]:
+    """The marks and their entry in the legend, where Plotly would show the first mark, which may be an open one."""
+    legend = go.Scatter(
+        x=[None], y=[scores[0].name], name=name, mode="markers", marker=outside.marker(scores[:1], (), color, symbol)
+    )
+    return legend, go.Scatter(
+        x=[score.probability for score in scores],
+        y=[score.name for score in scores],
+        mode="markers",
+        showlegend=False,
+        marker=outside.marker(scores, why, color, symbol),
+        customdata=[f"<br>Outside the task: {why[score.task]}" if score.task in why else "" for score in scores],
+        hovertemplate="%{y}: %{x:.1%}%{customdata}<extra></extra>",
+    )

@@ -1,6 +1,7 @@
 """Tab What if: edit the record, read it again, see text and score change. A simulation, and marked as one."""
 
 import difflib
+from collections.abc import Container
 from datetime import datetime
 
 import pandas as pd
@@ -9,12 +10,14 @@ import streamlit as st
 
 from core.ehr.escape import plain_text
 from core.ehr.meds_layout import BIRTH_CODES
+from core.ehr.task_scope import clauses
+from core.ehr.timepoints import tasks_labelled_at
 from core.risk.score import TaskScore
 from core.risk.whatif import NOTICE, OFFER, AddEvent, Edit, RemoveCode, SetValue, WhatIf, what_if
 from pages.shared import audit, empty
 from pages.shared.errors import plain
+from pages.shared.risk import outside
 from pages.shared.risk.case import Case
-from pages.shared.risk.groups import percent
 
 _EDITS = "_what_if_edits"
 _RECENT = 300
@@ -116,13 +119,15 @@ def _add(case: Case, known: pl.DataFrame, edits: list) -> None:
 
 def _result(case: Case, edits: list[Edit]) -> None:
     patient = case.patient
+    labelled = tasks_labelled_at(patient.labels, patient.at)
     result: WhatIf = case.compute(
         "Reading the edited record",
         "what_if",
         lambda encoder, cache, progress: what_if(
-            patient.dataset, patient.subject_id, patient.at, edits, encoder, case.heads, cache
+            patient.dataset, patient.subject_id, patient.at, edits, encoder, case.heads, cache, labelled=labelled
         ),
         tuple(map(repr, edits)),
+        labelled,
     )
     for reason in result.unread:
         st.markdown(f":material/warning: The text leaves out what an edit changed or added: {plain(reason)}.")
@@ -131,16 +136,19 @@ def _result(case: Case, edits: list[Edit]) -> None:
         return
     left, right = st.columns(2, gap="large")
     with left:
+        real = case.scored.clauses(patient.clock.day)
+        new = clauses(result.outside, patient.clock.day)
+        off = real.keys() | new.keys()
         st.markdown("**Scores** :gray[simulated, largest change first]")
-        pairs = sorted(result.scores.values(), key=_by_change)
+        pairs = sorted(result.scores.values(), key=lambda pair: _by_change(*pair, off))
         st.dataframe(
             pd.DataFrame(
                 {
-                    "Task": [real.name for real, _ in pairs],
-                    "As it is": [percent(real.probability) if real.reliable else "no estimate" for real, _ in pairs],
-                    "Simulated": [percent(new.probability) if new.reliable else "no estimate" for _, new in pairs],
+                    "Task": [score.name for score, _ in pairs],
+                    "As it is": [outside.number(score, real) for score, _ in pairs],
+                    "Simulated": [outside.number(score, new) for _, score in pairs],
                     "Change in log-odds": [
-                        new.log_odds - real.log_odds if real.reliable and new.reliable else None for real, new in pairs
+                        b.log_odds - a.log_odds if a.reliable and b.reliable else None for a, b in pairs
                     ],
                 }
             ),
@@ -148,6 +156,7 @@ def _result(case: Case, edits: list[Edit]) -> None:
             column_config={"Change in log-odds": st.column_config.NumberColumn(format="%+.2f")},
             alt="Scores as they are and simulated",
         )
+        outside.explain({"as it is": real, "simulated": new}, {score.task for score, _ in pairs})
     with right:
         st.markdown("**Text** :gray[what the model reads, before and after]")
         before, after = (plain_text(text).splitlines() for text in (result.before, result.after))
@@ -155,9 +164,8 @@ def _result(case: Case, edits: list[Edit]) -> None:
         st.code("\n".join(patient.clock.text(line) for line in lines), language="diff", height=360, wrap_lines=True)
 
 
-def _by_change(pair: tuple[TaskScore, TaskScore]) -> tuple[bool, float]:
-    real, new = pair
-    return not (real.reliable and new.reliable), -abs(new.log_odds - real.log_odds)
+def _by_change(real: TaskScore, new: TaskScore, off: Container[str]) -> tuple[bool, bool, float]:
+    return not (real.reliable and new.reliable), real.task in off, -abs(new.log_odds - real.log_odds)
 
 
 def _value_name(case: Case, row: dict) -> str:

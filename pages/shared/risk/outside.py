@@ -1,0 +1,52 @@
+"""How a page marks scores whose task is not defined for the record: an open mark, and the reason in words."""
+
+from collections.abc import Container, Mapping, Sequence
+
+import streamlit as st
+
+from core.ehr.tasks import TASK_BY_ID
+from core.risk.score import TaskScore
+from pages.shared import charts
+from pages.shared.errors import plain
+from pages.shared.risk.groups import percent
+
+LEGEND = ":gray[◇] outside the task's definition"
+
+
+def number(score: TaskScore, outside: Container[str]) -> str:
+    """Write a score's probability for a table, after an open mark where its task is in ``outside``."""
+    if not score.reliable:
+        return "no estimate"
+    return f"{'◇ ' if score.task in outside else ''}{percent(score.probability)}"
+
+
+def marker(scores: Sequence[TaskScore], outside: Container[str], color: str, symbol: str) -> dict:
+    """Return Plotly's marker of each score: filled in ``color``, open and grey where its task is in ``outside``."""
+    return {
+        "size": 11,
+        "symbol": [f"{symbol}-open" if score.task in outside else symbol for score in scores],
+        "color": [charts.SLATE if score.task in outside else color for score in scores],
+    }
+
+
+def explain(clauses: Mapping[str, Mapping[str, str]], tasks: Container[str]) -> None:
+    """Write below a table or figure which of its tasks are not defined, for which record and why; nothing for none.
+
+    Args:
+        clauses: name of the record -> task -> why it is not defined for it.
+        tasks: the tasks that are shown.
+    """
+    said = {record: _sentence(of_record, tasks) for record, of_record in clauses.items()}
+    if len(set(said.values())) == 1:
+        said = {"": next(iter(said.values()))}
+    lines = [f"{LEGEND}{record and f', {plain(record)}'}: {text}." for record, text in said.items() if text]
+    if lines:
+        st.caption("  \n".join(lines))
+
+
+def _sentence(clauses: Mapping[str, str], tasks: Container[str]) -> str:
+    by_reason: dict[str, list[str]] = {}
+    for task, why in clauses.items():
+        if task in tasks:
+            by_reason.setdefault(why, []).append(TASK_BY_ID[task].name)
+    return "; ".join(f"{', '.join(names)} ({plain(why)})" for why, names in by_reason.items())
