@@ -48,6 +48,7 @@ class Series:
         hollow: of each mark, drawn as an outline; for what is not reliable or not significant.
         panel: number of the panel.
         legend: named in the legend; off for a further part of a series.
+        x_names: what the table says in place of x, where that is a place on the paper and no number.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Series:
     hollow: Sequence[bool] = ()
     panel: int = 0
     legend: bool = True
+    x_names: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,9 @@ def table(plot: Plot) -> "pd.DataFrame":
                 continue
             entry: dict[str, Any] = {"panel": plot.panels[series.panel]} if len(plot.panels) > 1 else {}
             entry["series"] = series.name
+            named = series.x_names[i] if len(series.x_names) else dict(plot.x_ticks).get(x, x)  # type: ignore[arg-type]
             entry[plot.y_title or "row" if plot.rows else plot.x_title or "x"] = (
-                plot.rows[round(y)] if plot.rows else dict(plot.x_ticks).get(x, x)  # type: ignore[arg-type]
+                plot.rows[round(y)] if plot.rows else named
             )
             entry[(plot.x_title if plot.rows else plot.y_title) or "value"] = value
             entry["lower"] = series.lower[i] if len(series.lower) else None

@@ -138,7 +138,8 @@ def tasks(results: pl.DataFrame, score: str, k: int | None = ALL) -> pl.DataFram
 
     Returns:
         Columns ``source``, ``model``, ``task`` (sub-task key), ``k``, ``value``, ``lower``, ``upper``, ``n``,
-        ``n_positive``, ``reliable``, ``replicate_std``, ``chosen``.
+        ``n_positive``, ``reliable``, ``replicate_std`` (null of a single replicate), ``chosen`` (of each replicate,
+        once).
     """
     wanted = results.filter((pl.col("score") == score) & (pl.col("variant") == ""))
     if k is not None:
@@ -157,10 +158,10 @@ def tasks(results: pl.DataFrame, score: str, k: int | None = ALL) -> pl.DataFram
             pl.col("lower").first().alias("_lower"),
             pl.col("upper").first().alias("_upper"),
             spread.alias("_spread"),
-            pl.col("value").std(ddof=0).alias("replicate_std"),
+            pl.when(pl.len() > 1).then(pl.col("value").std(ddof=0)).alias("replicate_std"),
             pl.col("n").max(),
             pl.col("n_positive").max(),
-            pl.col("chosen").first(),
+            pl.col("chosen").drop_nulls().unique(maintain_order=True).str.join(" | "),
         )
     )
     return out.with_columns(
@@ -271,3 +272,10 @@ def interval_text(value: float | None, lower: float | None, upper: float | None,
     if lower is None or upper is None or not (np.isfinite(lower) and np.isfinite(upper)):
         return f"{value:.3f}"
     return f"{value:.3f} ({lower:.3f}{dash}{upper:.3f})"
+
+
+def p_text(value: float | None) -> str:
+    """Write a p-value, never as 0; "not defined" where there is none."""
+    if value is None or value != value:
+        return "not defined"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.ehr.tasks import GROUPS, TASK_BY_ID
-from core.risk.score import TaskScore, cohort_notes, percentile_text
+from core.risk.score import TaskScore, cohort_notes, percentile_text, tenths_text
 from core.safety import EXPORT_NOTICE
 
 _STYLE = (
@@ -80,20 +80,21 @@ def scores_html(document: dict[str, Any]) -> str:
 
 
 def _row(score: dict[str, Any]) -> str:
+    patients = score["n_patients_with"]
     behind = (
         f"{score['n_positive']} of {score['n']} held-out cases of {score['cohort']} positive, of "
-        f"{score['n_patients_with']} patients; {score['encoder']}; head {score['head_version']}"
+        f"{patients} patient{'' if patients == 1 else 's'}; {score['encoder']}; head {score['head_version']}"
     )
     if score["reliable"]:
         lower, upper = score["interval"]
         numbers = [
-            f"{100 * score['probability']:.1f} %",
-            f"{100 * lower:.1f} to {100 * upper:.1f} %",
-            f"{100 * score['prevalence']:.1f} %",
+            tenths_text(score["probability"]),
+            f"{tenths_text(lower).removesuffix(' %')} to {tenths_text(upper)}",
+            tenths_text(score["prevalence"]),
             percentile_text(score["percentile"]),
         ]
     else:
-        numbers = ["no reliable estimate", "", f"{100 * score['prevalence']:.1f} %", ""]
+        numbers = ["no reliable estimate", "", tenths_text(score["prevalence"]), ""]
     cells = "".join(f'<td class="n">{_text(number)}</td>' for number in numbers)
     sentence, name = _text(score["natural_frequency"]), _text(score["name"])
     if score["outside_definition"]:

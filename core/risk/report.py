@@ -10,6 +10,7 @@ import polars as pl
 
 from core.ehr.tasks import GROUPS, TASK_BY_ID
 from core.files import write_atomic
+from core.risk.comparison import p_text
 from core.risk.fewshot import ALL
 from core.risk.model_names import model_key, model_name
 from core.risk.published import CHEXPERT_NOTE, LEAK_NOTE, VERSIONS, published
@@ -110,7 +111,7 @@ def _differences(differences: pl.DataFrame) -> str:
             model_name(row["b"]),
             row["score"].upper(),
             _signed(row["difference"], row["lower"], row["upper"]),
-            *("not defined" if row[name] is None or row[name] != row[name] else f"{row[name]:.3f}" for name in _P),
+            *(p_text(row[name]) for name in _P),
             row.get("undefined", "not counted"),  # of a run of an older version
         )
         for row in differences.iter_rows(named=True)

@@ -65,7 +65,7 @@ def scores_text(dataset: Any, scores: Sequence[TaskScore], outside: Mapping[str,
         name = score.name if score.label is None else f"Chest X-ray: {score.label}"
         if score.reliable:
             low, high = score.interval
-            shown = (f"{score.probability:.3f}", f"{low:.3f} to {high:.3f}")
+            shown = (_probability(score.probability), f"{_probability(low)} to {_probability(high)}")
             place = percentile_text(score.percentile)
         else:
             shown, place = ("no reliable estimate", "-"), "-"
@@ -73,7 +73,7 @@ def scores_text(dataset: Any, scores: Sequence[TaskScore], outside: Mapping[str,
             (
                 name,
                 *shown,
-                f"{score.prevalence:.3f}",
+                _probability(score.prevalence),
                 place,
                 f"{score.n:,}",
                 f"{score.n_positive:,}",
@@ -91,6 +91,13 @@ def scores_text(dataset: Any, scores: Sequence[TaskScore], outside: Mapping[str,
     ]
     parts = [" · ".join(made), text_table(header, rows), "\n".join(words), "\n".join(cohort_notes(scores, dataset))]
     return "\n\n".join(part for part in parts if part)
+
+
+def _probability(value: float) -> str:
+    """Three decimals, never 0 or 1 of a probability that is neither."""
+    if 0 < value < 0.0005:
+        return "<0.001"
+    return ">0.999" if 0.9995 <= value < 1 else f"{value:.3f}"
 
 
 def groups_text(groups: pl.DataFrame) -> str:

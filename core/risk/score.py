@@ -248,6 +248,21 @@ def percentile_text(value: float) -> str:
     return "<1" if value < 1 else ">99" if value >= 99.5 else f"{value:.0f}"
 
 
+def percent_text(value: float) -> str:
+    """A probability as a percentage for reading: a tenth of a percent where that says something.
+
+    Never "0 %" or "100 %" of a probability that is neither 0 nor 1.
+    """
+    return tenths_text(value) if value < 0.0995 or value >= 0.995 else f"{100 * value:.0f} %"
+
+
+def tenths_text(value: float) -> str:
+    """A probability as a percentage to a tenth; "<0.1 %" and ">99.9 %" where the tenth would claim 0 or 1."""
+    if 0 < value < 0.0005:
+        return "<0.1 %"
+    return ">99.9 %" if 0.9995 <= value < 1 else f"{100 * value:.1f} %"
+
+
 def _task_score(head: Head, raw: float, at: datetime) -> TaskScore:
     probability = float(head.calibrator(raw))
     lower, upper = head.calibrator.interval(raw)

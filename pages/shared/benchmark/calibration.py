@@ -114,6 +114,6 @@ def numbers(rows: pl.DataFrame, column: str) -> pd.DataFrame:
         out.append(
             {"Model": model_name(model)}
             | {name: "not defined" if v != v else f"{v:.3f}" for name, v in values.items()}
-            | {"Held out": f"{len(y):,}", "Positives": f"{int(y.sum()):,}"}
+            | {"Held out": len(y), "Positives": int(y.sum())}
         )
     return pd.DataFrame(out)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.ehr.tasks import TASK_BY_ID
 from core.figures import Plot, Series
-from core.risk.comparison import oriented
+from core.risk.comparison import oriented, p_text
 from core.risk.model_names import model_name
 from pages.shared import charts, empty
 from pages.shared.benchmark import draw, looks, pick, source
@@ -41,21 +41,30 @@ def show(run: Run) -> None:
     if not rows.height:
         empty.show("These two were not compared at this number of examples", icon="compare_arrows", key="compare")
         return
-    rows = rows.sort("difference", descending=True)
+    rows = rows.sort("difference", descending=True).with_columns(pl.col("lower", "upper").fill_nan(None))
     clear = rows.filter(pl.col("p_holm") < SIGNIFICANT)
     for_a, for_b = (int((clear["difference"] > 0).sum()), int((clear["difference"] < 0).sum()))
+    tested = rows.filter(pl.col("p_holm").is_not_nan()).height
+    open_ = tested - for_a - for_b
     st.markdown(
-        f"After Holm's correction across {rows.height} tasks, **A is higher in {for_a}, B in {for_b}**, and "
-        f"{rows.height - for_a - for_b} show no clear difference."
+        f"After Holm's correction across {tested} task{'' if tested == 1 else 's'}, **A is higher in {for_a}, B in "
+        f"{for_b}**, and {open_} show{'s' if open_ == 1 else ''} no clear difference."
+        + (f" Not tested: {rows.height - tested}, no replicate is defined." if tested < rows.height else "")
     )
     apart = rows.filter((pl.col("lower") > 0) | (pl.col("upper") < 0)).height
     if apart > clear.height:
         st.markdown(
-            f":gray[{apart} intervals exclude 0 before the correction. A run with few bootstrap replicates has no "
-            "small p-values; 1,000 are the default.]"
+            f":gray[{'1 interval excludes' if apart == 1 else f'{apart} intervals exclude'} 0 before the correction. "
+            "A run with few bootstrap replicates has no small p-values; 1,000 are the default.]"
         )
     draw.show(plot(rows, model_name(a), model_name(b), looks.SCORES[score], run), "compare")
-    st.dataframe(table(rows), hide_index=True, key="compare-table", alt="Paired differences of every task")
+    st.dataframe(
+        table(rows),
+        hide_index=True,
+        key="compare-table",
+        column_config={"A minus B": st.column_config.NumberColumn(format="%+.3f")},
+        alt="Paired differences of every task",
+    )
     st.caption(
         "Both models on the same patient resamples; few-shot replicates' probabilities are averaged, the chest X-ray "
         "findings' values too, and a replicate in which one of them has one class is undefined and left out. Filled: "
@@ -75,7 +84,7 @@ def plot(rows: pl.DataFrame, a: str, b: str, score: str, run: Run) -> Plot:
         rows["lower"].to_list(),
         rows["upper"].to_list(),
         [
-            f"{name}: {d:+.3f} ({low:+.3f} to {high:+.3f}), p {_p(p)} after Holm"
+            f"{name}: {d:+.3f} ({_interval(low, high)}), p {p_text(p)} after Holm"
             for name, d, low, high, p in zip(
                 names, rows["difference"], rows["lower"], rows["upper"], rows["p_holm"], strict=True
             )
@@ -103,10 +112,10 @@ def table(rows: pl.DataFrame) -> pd.DataFrame:
         [
             {
                 "Task": TASK_BY_ID[row["task"]].name,
-                "A minus B": f"{row['difference']:+.3f}",
-                "95 % interval": f"{row['lower']:+.3f} to {row['upper']:+.3f}",
-                "p": _p(row["p_value"]),
-                "p, Holm": _p(row["p_holm"]),
+                "A minus B": row["difference"],
+                "95 % interval": _interval(row["lower"], row["upper"]),
+                "p": p_text(row["p_value"]),
+                "p, Holm": p_text(row["p_holm"]),
                 "Labels compared": row["n"],
             }
             | ({"Undefined replicates": row["undefined"]} if "undefined" in row else {})  # an older run has none
@@ -115,7 +124,6 @@ def table(rows: pl.DataFrame) -> pd.DataFrame:
     )
 
 
-def _p(value: float | None) -> str:
-    if value is None or value != value:
-        return "not defined"
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
+def _interval(lower: float | None, upper: float | None) -> str:
+    """An interval of a difference; "not defined" where no replicate is."""
+    return "not defined" if lower is None or upper is None else f"{lower:+.3f} to {upper:+.3f}"

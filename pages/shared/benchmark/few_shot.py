@@ -72,6 +72,7 @@ def plot(rows: pl.DataFrame, place: str, score: str, run: Run) -> Plot:
                 [_text(name, row) for row in curve.iter_rows(named=True)],
                 line="solid" if source == OURS else "dot",
                 band=True,
+                x_names=[looks.shots(k) for k in curve["k"]],
                 **look,
             )
         )
@@ -85,6 +86,7 @@ def plot(rows: pl.DataFrame, place: str, score: str, run: Run) -> Plot:
                     whole["upper"].to_list(),
                     [_text(name, row) for row in whole.iter_rows(named=True)],
                     legend=not curve.height,
+                    x_names=[looks.shots(k) for k in whole["k"]],
                     **look,
                 )
             )

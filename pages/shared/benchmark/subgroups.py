@@ -10,6 +10,7 @@ import streamlit as st
 from core.figures import Plot, Series
 from core.risk.comparison import OURS, interval_text, mean_replicates, shots_of
 from core.risk.model_names import model_name
+from core.risk.score import percent_text, tenths_text
 from core.risk.subgroups import MIN_CELL, MIN_EVENTS, SubgroupRow, attributes_of_rows, subgroup_table
 from core.risk.thresholds import threshold_for_alert_rate
 from pages.shared import empty, resources
@@ -70,7 +71,7 @@ def show(run: Run) -> None:
         f"Cells of fewer than {MIN_CELL} patients are suppressed, and the next smallest with a single one, so that it "
         f"cannot be had by subtraction; no AUROC with fewer than {MIN_EVENTS} positives or negatives. Missed: share "
         f"of positives below the threshold that gives {alerts or 10} alerts per 100 predictions "
-        f"({100 * threshold:.1f} %). Intervals: 95 %, patient-level bootstrap. A difference between subgroups can "
+        f"({tenths_text(threshold)}). Intervals: 95 %, patient-level bootstrap. A difference between subgroups can "
         "come from how ill they are, how well they are recorded, or the model."
     )
 
@@ -133,7 +134,7 @@ def table(cells: list[SubgroupRow]) -> pd.DataFrame:
                 "AUPRC": _number(cell.auprc),
                 "Brier score": _number(cell.brier),
                 "In the large": _number(cell.calibration_in_the_large),
-                "Missed": "" if cell.missed is None else f"{100 * cell.missed:.0f} %",
+                "Missed": "" if cell.missed is None else percent_text(cell.missed),
             }
             for cell in cells
         ]

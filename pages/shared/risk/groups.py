@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.risk.score import RARE, TaskScore, percentile_text
+from core.risk.score import percent_text as percent
 from pages.shared import charts
 from pages.shared.risk.scoring import key_of
 
@@ -17,13 +18,6 @@ SCALES = ("Percent", "Log-odds")
 _LOG_ODDS_TICKS = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 _PERCENT_ENDS = (0.1, 0.25, 0.5, 1.0)
 _LOWEST = 0.0005
-
-
-def percent(value: float) -> str:
-    """Write a probability as a percentage with the digits that it deserves."""
-    if 0 < value < 0.0005:
-        return "<0.1 %"
-    return f"{100 * value:.1f} %" if value < 0.0995 else f"{100 * value:.0f} %"
 
 
 def words(score: TaskScore, outside: str = "") -> str:

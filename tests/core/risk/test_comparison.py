@@ -13,6 +13,7 @@ from core.risk.comparison import (
     interval_text,
     mean_replicates,
     oriented,
+    p_text,
     published_tasks,
     shots_of,
     standing,
@@ -161,3 +162,21 @@ def test_shots_and_intervals_as_text(results):
     assert shots_of(results) == [8, -1]
     assert interval_text(0.8124, 0.79, 0.8341) == "0.812 (0.790 to 0.834)"
     assert interval_text(0.8, None, None) == "0.800" and interval_text(float("nan"), 0, 1) == ""
+
+
+def test_one_replicate_has_no_spread_and_each_replicate_says_what_it_chose():
+    rows = [row(TASK, 0.6, 8)] + [row(LAB, 0.7, 8, r) | {"chosen": f"C={c}"} for r, c in enumerate((1, 10, 1))]
+    table = results_table(rows)
+    found = {one["task"]: one for one in tasks(table, "auroc", 8).iter_rows(named=True)}
+    assert found[TASK]["replicate_std"] is None and found[LAB]["replicate_std"] == pytest.approx(0)
+    assert (found[TASK]["chosen"], found[LAB]["chosen"]) == ("C=1", "C=1 | C=10")
+    one = curves(groups_table(table), table, TASK, "auroc", []).row(0, named=True)
+    assert interval_text(one["value"], one["lower"], one["upper"]) == "0.600"
+
+
+@pytest.mark.parametrize(
+    "p, text",
+    [(None, "not defined"), (float("nan"), "not defined"), (0.0002, "<0.001"), (0.0449, "0.045"), (1, "1.000")],
+)
+def test_a_p_value_is_never_nought(p, text):
+    assert p_text(p) == text

@@ -201,3 +201,14 @@ def test_card_figures_are_those_of_the_arrays(heads):
         assert head.card["performance"]["auroc"]["value"] == pytest.approx(value, abs=5e-5)
         assert head.card["data"]["held_out_positive"] == head.n_positive
         assert np.isfinite(head.reference_raw).all()
+
+
+def test_no_p_value_is_nought_in_the_report():
+    """Ten thousand replicates have p-values down to 0.0002."""
+    difference = {
+        "task": "guo_los", "k": -1, "a": "x lr_lbfgs", "b": "y lr_lbfgs", "score": "auroc", "difference": 0.1,
+        "lower": 0.05, "upper": 0.15, "p_value": 0.0002, "n": 100, "undefined": 0, "p_holm": 0.0004,
+    }  # fmt: skip
+    results = results_table([])
+    html = render_report(BenchmarkResult(results, groups_table(results), pl.DataFrame([difference]), [], 0, 0), "d")
+    assert html.count("<td>&lt;0.001</td>") == 2 and "<td>0.000</td>" not in html

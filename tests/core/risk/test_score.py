@@ -11,7 +11,15 @@ from core.risk.cards import SYNTHETIC_WARNING
 from core.risk.documents import scores_document, scores_html
 from core.risk.records import embed_for_tasks, record_at
 from core.risk.report_table import scores_text
-from core.risk.score import cohort_notes, natural_frequency, percentile, percentile_text, score_subject, shortage
+from core.risk.score import (
+    cohort_notes,
+    natural_frequency,
+    percent_text,
+    percentile,
+    percentile_text,
+    score_subject,
+    shortage,
+)
 from core.risk.subtasks import ALL_SUBTASKS
 
 AT = datetime(2022, 9, 1)
@@ -187,3 +195,23 @@ def test_nothing_after_the_prediction_time_changes_a_score(dataset, encoder, hea
 
     whole, shortened = (score_subject(data, 7, early, encoder, heads) for data in (dataset, Cut()))
     assert [s.probability for s in whole] == [s.probability for s in shortened]
+
+
+@pytest.mark.parametrize(
+    "probability, text",
+    [
+        (0, "0.0 %"), (0.0003, "<0.1 %"), (0.0005, "0.1 %"), (0.0994, "9.9 %"), (0.0995, "10 %"), (0.5, "50 %"),
+        (0.9949, "99 %"), (0.996, "99.6 %"), (0.9995, ">99.9 %"), (0.9998, ">99.9 %"), (1, "100.0 %"),
+    ],
+)  # fmt: skip
+def test_no_probability_reads_as_certain_that_is_not(probability, text):
+    assert percent_text(probability) == text
+
+
+def test_files_and_terminal_claim_no_certainty_either(dataset, encoder, heads):
+    score = score_subject(dataset, 7, AT, encoder, heads, ["guo_los"])[0]
+    score = dataclasses.replace(score, probability=0.0002, interval=(0.0001, 0.9998), n_positive=1, n_patients_with=1)
+    page, text = scores_html(scores_document(dataset, 7, "now", [score], {})), scores_text(dataset, [score], {})
+    assert "&lt;0.1 %" in page and "&lt;0.1 to &gt;99.9 %" in page and ">0.0" not in page
+    assert "of 1 patient;" in page
+    assert "<0.001" in text and "<0.001 to >0.999" in text and "0.000" not in text and "1.000" not in text

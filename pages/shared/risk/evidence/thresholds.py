@@ -14,11 +14,10 @@ def show(case: Case) -> None:
     """Draw a slider over the threshold, the numbers it gives, and the whole curve."""
     head = case.head
     probability = head.reference_probability
-    low, high = float(np.min(probability)), float(np.max(probability))
-    if not case.score.reliable or low == high:
+    steps = _steps(probability)
+    if not case.score.reliable or len(steps) < 2:
         st.markdown("Too few held-out patients, or one score for all: a threshold says nothing here.")
         return
-    steps = np.unique(np.round(np.quantile(probability, np.linspace(0.02, 0.99, 60)), 4))
     start = min(steps, key=lambda step: abs(step - case.score.probability))
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -33,7 +32,7 @@ def show(case: Case) -> None:
         row = threshold_table(head.reference_target, probability, head.reference_cluster, np.array([threshold]))[0]
         layout.facts(
             [
-                ("Alerts per 100 predictions", f"{row.alerts_per_100:.0f}"),
+                ("Alerts per 100 predictions", _of_100(row.alerts_per_100 / 100)),
                 ("Of 100 alerts, right", _with_interval(row.ppv, row.ppv_interval)),
                 ("Of 100 silent, right", _with_interval(row.npv, row.npv_interval)),
             ],
@@ -83,14 +82,25 @@ def figure(rows: list[ThresholdRow], threshold: float) -> go.Figure:
 
 def alt(row: ThresholdRow) -> str:
     """Say the figure in words."""
-    ppv = "none" if row.ppv is None else f"{100 * row.ppv:.0f} of 100"
+    ppv = "none" if row.ppv is None else f"{_of_100(row.ppv)} of 100"
     return (
         f"Alert rate, positive predictive value and sensitivity over the threshold. At {percent(row.threshold)}: "
-        f"{row.alerts_per_100:.0f} alerts per 100 predictions, {ppv} of them right."
+        f"{_of_100(row.alerts_per_100 / 100)} alerts per 100 predictions, {ppv} of them right."
     )
+
+
+def _steps(probability: np.ndarray) -> np.ndarray:
+    """Thresholds to choose from, ascending: each is the number that its label says, and no two have one label."""
+    spread = np.quantile(probability, np.linspace(0.02, 0.99, 60))
+    return np.unique([round(step, 2 if 0.0995 <= step < 0.995 else 3) for step in spread.tolist()])
 
 
 def _with_interval(value: float | None, interval: tuple[float, float]) -> str:
     if value is None:
         return "none"
-    return f"{100 * value:.0f} ({100 * interval[0]:.0f} to {100 * interval[1]:.0f})"
+    return f"{_of_100(value)} ({_of_100(interval[0])} to {_of_100(interval[1])})"
+
+
+def _of_100(share: float) -> str:
+    """A share as a number of 100, with the digits that keep it apart from none and from all."""
+    return percent(share).removesuffix(" %")
