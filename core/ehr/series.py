@@ -84,7 +84,9 @@ def numeric_series(events: pl.DataFrame, vocabulary: Vocabulary, sex: str | None
                 times=tuple(group["time"].to_list()),
                 values=tuple(shortest(value) for value in group["numeric_value"].to_numpy()),
                 rows=tuple(group["row"].to_list()),
-                band=_band(concept, str(unit), sex) if concept else None,
+                band=_band(concept, str(unit) or dict(concept.unit_by_code).get(str(code), ""), sex)
+                if concept
+                else None,
                 concept=concept.name if concept else "",
             )
         )
@@ -97,7 +99,10 @@ def readable_unit(unit: str) -> str:
 
 
 def _band(concept: Concept, unit: str, sex: str | None) -> tuple[float, float] | None:
-    """Reference range of a concept in ``unit``; a missing unit is taken for the concept's, as the record does."""
+    """Reference range of a concept in ``unit``; a missing unit is taken for the concept's, as the record does.
+
+    It is not rounded further than the record's conversion: a value at its end must not have two flags.
+    """
     normal = concept.normal_range("corrected", {"male": "M", "female": "F"}.get(sex or ""))
     if normal is None or not unit:
         return normal
@@ -105,4 +110,4 @@ def _band(concept: Concept, unit: str, sex: str | None) -> tuple[float, float] |
     if zero is None or one is None or one == zero:
         return None
     low, high = ((limit - zero) / (one - zero) for limit in normal)
-    return float(f"{low:.4g}"), float(f"{high:.4g}")
+    return float(f"{low:.9g}"), float(f"{high:.9g}")

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from core.ehr.aggregated_concepts import concepts_by_code
+from core.ehr.markdown import serialize
 from core.ehr.meds_layout import EVENT_SCHEMA
 from core.ehr.series import numeric_series
 from core.ehr.units import to_concept_unit
@@ -83,3 +84,35 @@ def test_events_without_time_or_number_are_no_series():
         time=pl.when(pl.col("code") != "X/2").then(pl.col("time"))
     )
     assert numeric_series(rows, WORDS) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "unit", "value", "flag"),
+    [  # by hand: 2.62 mmol/L x 4.0078 = 10.5004 mg/dL, 12 kPa = 90.007 mmHg, 2.245 mmol/L = 8.9975 mg/dL
+        ("LOINC/17861-6", "mmol/L", 2.62, "high"),
+        ("LOINC/17861-6", "mmol/L", 2.61, "in range"),
+        ("LOINC/17861-6", "mmol/L", 2.245, "low"),
+        ("LOINC/8462-4", "kPa", 12.0, "high"),
+        ("LOINC/8462-4", "kPa", 11.99, "in range"),
+    ],
+)
+def test_a_value_at_the_end_of_a_range_has_the_records_flag(code, unit, value, flag):
+    rows = events((code, value, unit))
+    (one,) = numeric_series(rows, WORDS)
+    text = serialize(_whole(rows), START + timedelta(days=9), WORDS).text
+    assert one.flag(one.values[0]) == flag
+    assert f"({'normal' if flag == 'in range' else flag})" in text
+
+
+def test_a_code_that_implies_its_unit_has_the_band_in_it():
+    """LOINC 14749-6 is glucose in moles: 5.2 mmol/L is 93.7 mg/dL, which the record calls normal."""
+    rows = events(("LOINC/14749-6", 5.2, None))
+    (one,) = numeric_series(rows, WORDS)
+    assert one.flag(one.values[0]) == "in range"
+    assert "93 (normal)" in serialize(_whole(rows), START + timedelta(days=9), WORDS).text
+
+
+def _whole(rows: pl.DataFrame) -> pl.DataFrame:
+    """With the columns that a record needs besides."""
+    missing = {name: dtype for name, dtype in EVENT_SCHEMA.items() if name not in (*rows.columns, "subject_id")}
+    return rows.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in missing.items())
