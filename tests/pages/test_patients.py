@@ -1,11 +1,12 @@
 """The Patients page in its states: data, no data, no model, short records, hostile text, hidden dates, bad links."""
 
 import re
+from datetime import datetime
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.patients import record
+from pages.shared.patients import chart, record
 from tests.pages import cohort
 from tests.pages.conftest import shown
 
@@ -214,3 +215,28 @@ def test_next_and_previous_walk_the_list(open_page):
     app.button(key="go-Next").click().run()
     sound(app)
     assert link_of(app)["subject"] == "2"
+
+
+@pytest.mark.parametrize(
+    "birth, at, words",
+    [
+        (datetime(2020, 3, 5), datetime(2020, 3, 6), "1 day"),
+        (datetime(2020, 3, 5), datetime(2020, 3, 5, 12), "0 days"),
+        (datetime(2021, 8, 31), datetime(2021, 10, 30), "1 month"),
+        (datetime(2021, 3, 5), datetime(2022, 3, 4), "11 months"),
+        (datetime(2021, 3, 5), datetime(2022, 3, 5), "12 months"),  # the first birthday, 365 days
+        (datetime(2021, 3, 5), datetime(2023, 3, 4), "23 months"),
+        (datetime(2021, 3, 5), datetime(2023, 3, 5), "2 years"),
+        (datetime(1950, 3, 5, 14), datetime(2010, 3, 5, 9), "59 years"),  # as in the list: not yet of that hour
+        (datetime(1950, 3, 5, 14), datetime(2010, 3, 5, 14), "60 years"),
+        (datetime(1950, 3, 5), datetime(1949, 1, 1), "unknown"),
+    ],
+)
+def test_an_age_is_of_completed_months_and_years(birth, at, words):
+    assert chart._age(birth, at) == words
+
+
+def test_the_record_says_how_its_age_counts(open_page):
+    for times in ("", "relative"):
+        app = open_page(PAGE, query={"subject": "1", "times": times})
+        assert "a year of age has 365 days" in shown(app)

@@ -39,3 +39,17 @@ def test_no_edge_cuts_the_caption_of_the_line(before, after, days, anchor, relat
     clock = Clock(relative, datetime(1960, 1, 1))
     chart = draw(daily(rows, AT), rows, ["labs"], AT, clock, Vocabulary({}, {}), days)
     assert [note.xanchor for note in chart.layout.annotations] == [anchor]
+
+
+@pytest.mark.parametrize(("codes", "words"), [(6, ""), (7, "and 1 more code"), (8, "and 2 more codes")])
+def test_what_is_not_listed_is_counted(codes, words):
+    rows = pl.DataFrame(
+        {
+            "row": range(codes), "time": [AT] * codes, "end": [None] * codes, "domain": "labs",
+            "code": [f"LOINC/{i}" for i in range(codes)],
+        },
+        schema_overrides={"end": pl.Datetime("us")},
+    )  # fmt: skip
+    chart = draw(daily(rows, AT), rows, ["labs"], AT, Clock(False, AT), Vocabulary({}, {}))
+    (text,) = chart.data[0].hovertext
+    assert text.split("<br>")[-1] == (words or "LOINC/5")

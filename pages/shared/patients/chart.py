@@ -6,7 +6,7 @@ from datetime import datetime
 import polars as pl
 import streamlit as st
 
-from core.ehr.relative_time import Clock
+from core.ehr.relative_time import Clock, whole_years
 from core.ehr.store import Dataset
 from core.ehr.subjects import neighbours_in_list, subject_table
 from core.ehr.timepoints import LABEL, LINK, Timepoint, labels_by_subject, labels_of, timepoints
@@ -131,18 +131,19 @@ def _navigation(dataset: Dataset, subject: int) -> None:
             "Synthetic" if dataset.synthetic else "Not marked synthetic", color="gray", icon=":material/shield_person:"
         )
         st.space("stretch")
-        st.button("All patients", icon=":material/list:", type="tertiary", on_click=selection.choose, key="all")
-        for label, icon, to in (("Previous", "chevron_left", before), ("Next", "chevron_right", after)):
-            st.button(
-                label,
-                icon=f":material/{icon}:",
-                icon_position="right" if label == "Next" else "left",
-                on_click=selection.choose,
-                args=(to,),
-                disabled=to is None,
-                key=f"go-{label}",
-                help=f"{label} patient of the list",
-            )
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):  # wrap as one
+            st.button("All patients", icon=":material/list:", type="tertiary", on_click=selection.choose, key="all")
+            for label, icon, to in (("Previous", "chevron_left", before), ("Next", "chevron_right", after)):
+                st.button(
+                    label,
+                    icon=f":material/{icon}:",
+                    icon_position="right" if label == "Next" else "left",
+                    on_click=selection.choose,
+                    args=(to,),
+                    disabled=to is None,
+                    key=f"go-{label}",
+                    help=f"{label} patient of the list",
+                )
 
 
 def _facts(
@@ -168,12 +169,20 @@ def _facts(
 
 
 def _age(birth: datetime | None, at: datetime | None) -> str:
-    """Completed years, as the record counts them; months and days for the youngest."""
+    """Completed years by the calendar; completed months and days for the youngest.
+
+    The record's text counts years of 365 days, as the paper does.
+    """
     if birth is None or at is None or at < birth:
         return "unknown"
-    days = (at - birth).days
-    years = at.year - birth.year - ((at.month, at.day) < (birth.month, birth.day))
-    return f"{days} days" if days < 60 else f"{int(days / 30.44)} months" if years < 2 else f"{years} years"
+    days, years = (at - birth).days, whole_years(birth, at)
+    if days < 60:
+        return "1 day" if days == 1 else f"{days} days"
+    if years >= 2:
+        return f"{years} years"
+    before = (at.day, at.time()) < (birth.day, birth.time())
+    months = 12 * (at.year - birth.year) + at.month - birth.month - before
+    return "1 month" if months == 1 else f"{months} months"
 
 
 def _as_of(subject: int, times: list[Timepoint], at: datetime, clock: Clock) -> None:

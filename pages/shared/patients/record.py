@@ -167,10 +167,16 @@ def _read(patient: "Patient", record: Record, tokens: TokenCount | None) -> None
 
 
 def _say_dates(patient: "Patient", record: Record) -> None:
-    """Explain the date that every record begins with; hidden dates are day counts, and recent codes have none."""
-    if record.options.strategy == "markdown" and not patient.clock.relative:
+    """Explain the date and the age that every record begins with; the list of recent codes has neither."""
+    if record.options.strategy != "markdown":
+        return
+    age = "a year of age has 365 days"
+    if patient.clock.relative:
+        st.caption(f"In the text, {age}, as in the paper.")
+    else:
         st.caption(
-            f"Dates are moved, as in the paper: in the text, the as-of time is always {display.SHOWN_TIME:%Y-%m-%d}."
+            f"Dates are moved, as in the paper: in the text, the as-of time is always {display.SHOWN_TIME:%Y-%m-%d}, "
+            f"and {age}."
         )
 
 

@@ -224,7 +224,7 @@ def _hover(day: datetime, n: int, codes: list[str], later: bool, clock: Clock, v
     lines = [f"<b>{clock.day(day)}</b>{' (after the as-of time)' if later else ''} · {n} event{'s' if n > 1 else ''}"]
     lines += [charts.plain(vocabulary.describe(code) or code) for code in codes[:LISTED]]
     if len(codes) > LISTED:
-        lines.append(f"and {len(codes) - LISTED} more codes")
+        lines.append(f"and {len(codes) - LISTED} more code{'s' if len(codes) > LISTED + 1 else ''}")
     return "<br>".join(lines)
 
 
