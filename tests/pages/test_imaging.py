@@ -34,7 +34,7 @@ from core.imaging.views import ZOOMS, View, view_around
 from core.jobs import JobQueue
 from pages.shared.imaging import case as cases
 from pages.shared.imaging import decision, results, source
-from pages.shared.imaging.numbers import short
+from pages.shared.imaging.numbers import fraction, percent, short
 from pages.shared.imaging.pictures import enlarged, outlined
 from pages.shared.imaging.region import clicked
 from pages.shared.imaging.source import Source
@@ -506,3 +506,28 @@ def test_two_who_ask_for_the_same_in_line_get_it_computed_once(workers, monkeypa
             time.sleep(0.01)
         gate.set()
         assert len({id(future.result()) for future in found}) == len(computed) == 1
+
+
+@pytest.mark.parametrize(
+    "share, digits, words",
+    [
+        (None, 0, "none"), (0, 0, "0 %"), (0.001, 0, "<1 %"), (0.005, 0, "<1 %"), (0.006, 0, "1 %"), (0.994, 0, "99 %"),
+        (0.997, 0, ">99 %"), (1, 0, "100 %"), (4 / 512**2, 1, "<0.1 %"), (0.0312, 1, "3.1 %"), (0.9999, 1, ">99.9 %"),
+    ],
+)  # fmt: skip
+def test_a_share_reads_as_none_or_all_only_where_it_is(share, digits, words):
+    assert percent(share, digits) == words
+
+
+def test_a_dice_of_nearly_one_is_not_one():
+    assert [fraction(value, 2) for value in (0, 0.004, 0.9949, 0.996, 1)] == ["0.00", "<0.01", "0.99", ">0.99", "1.00"]
+
+
+def test_the_size_of_a_pixel_stands_in_the_order_of_the_images_size(open_imaging):
+    """An axial slice of 30 x 40 voxels of 0.5 x 2 mm: 30 px wide of 0.5 mm, 40 px high of 2 mm."""
+    values = np.random.default_rng(0).normal(size=(30, 40, 9)).astype(np.float32)
+    file = nibabel.Nifti1Image(values, np.diag([0.5, 2.0, 3.0, 1.0])).to_bytes()
+    app = upload(open_imaging({"source": "upload"}), file, "x.nii", "application/octet-stream")
+    app.selectbox(key="im-region").set_value("image").run()
+    text = sound(app)
+    assert "30 x 40 px" in text and r"0\.5 x 2 mm a pixel" in text

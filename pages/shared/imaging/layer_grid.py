@@ -57,7 +57,7 @@ def _shares(case: Case) -> None:
         y=names,
         orientation="h",
         marker={"color": [charts.SLATE if name.startswith("biases") else charts.BLUE for name in names]},
-        text=[f"{100 * value:.0f} %" for value in values],
+        text=[f"{round(100 * value)} %" for value in values],
         textposition="outside",
         cliponaxis=False,
         hovertemplate="%{y}: %{x:.1f} % of S<extra></extra>",

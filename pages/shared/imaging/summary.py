@@ -9,7 +9,7 @@ from pages.shared import layout
 from pages.shared.errors import plain
 from pages.shared.imaging import pictures
 from pages.shared.imaging.case import Case
-from pages.shared.imaging.numbers import short
+from pages.shared.imaging.numbers import fraction, percent, short
 
 
 def picture(image: MedicalImage) -> None:
@@ -28,22 +28,23 @@ def show(case: Case) -> None:
         ("Region M, on the grid", f"{result.n_pixels:,} px"),
         ("Score S", short(result.score)),
         ("Mean logit", f"{result.mean_logit:.2f}"),
-        ("Mean probability", f"{result.mean_probability:.3f}"),
+        ("Mean probability", fraction(result.mean_probability, 3)),
     ]
     pairs += [
-        (f"Area of {name}", f"{100 * area / total:.1f} %")
+        (f"Area of {name}", percent(area / total, 1))
         for name, area in list(zip(case.segmenter.classes, areas, strict=True))[1:4]
     ]
     truth = case.source.ground_truth(len(case.segmenter.classes))
     if truth is not None and truth.shape == (height, width):
         value = dice_by_class(result.segmentation.mask, truth, case.segmenter.classes)[case.class_name]
-        pairs.append((f"Dice of {case.class_name}", "no such pixel" if value is None else f"{value:.2f}"))
+        pairs.append((f"Dice of {case.class_name}", "no such pixel" if value is None else fraction(value, 2)))
     layout.facts(pairs, key="imaging")
     mark = ":material/draw:" if case.source.drawn else ":material/image:"
     grid = "{} x {}".format(*result.geometry.grid_size[::-1])
     words = f"{case.source.label} · {width} x {height} px, seen by the segmenter at {grid}"
     if image.spacing:
-        words += f" · {image.spacing[0]:.3g} x {image.spacing[1]:.3g} mm a pixel"
+        tall, wide = image.spacing
+        words += f" · {wide:.3g} x {tall:.3g} mm a pixel"
     misfit = mismatch(image, case.segmenter.card)
     notes = " ".join((*((misfit,) if misfit else ()), *image.notes, *result.notes, *case.segmenter.notes))
     with st.container(key="tight-image"):
