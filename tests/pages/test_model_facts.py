@@ -1,5 +1,7 @@
 """The Model facts page: every kind of card is drawn whole, and what a card lacks is said."""
 
+import json
+
 import pytest
 
 from core.ehr.escape import escape_markdown
@@ -57,3 +59,11 @@ def test_an_incomplete_card_is_marked(open_page, tmp_path):
     app = open_page(PAGE, query={"facts-kind": "Segmenters", "model": "mine"}, models=tmp_path / "models")
     sound(app)
     assert "The card lacks" in shown(app) and "Mine" in shown(app)
+
+
+def test_a_count_has_no_decimals(open_page):
+    app = open_page(PAGE, query={"facts-kind": "Risk heads"})
+    (metrics,) = [frame for frame in app.dataframe if "Metric" in frame.value]
+    columns = json.loads(metrics.proto.columns)
+    assert "%.3f" in json.dumps(columns["Value"]) and "Undefined replicates" in metrics.value
+    assert "%.3f" not in json.dumps(columns.get("Undefined replicates", {}))

@@ -141,7 +141,8 @@ def _patients(data: vectors.Cloud, groups: list[str], rows: list[int]) -> None:
         return
     patients = len(np.unique(data.subject[rows]))
     more = f", the first {_LISTED} listed" if len(rows) > _LISTED else ""
-    st.markdown(f"**{len(rows):,} records of {patients:,} patients**{more}")
+    records = "1 record" if len(rows) == 1 else f"{len(rows):,} records"
+    st.markdown(f"**{records} of {patients:,} patient{'' if patients == 1 else 's'}**{more}")
     rows = rows[:_LISTED]
     opened = resources.dataset(data.dataset) if data.dataset else None
     table = pd.DataFrame(

@@ -67,7 +67,7 @@ def _mapping(value: Mapping[str, Any]) -> None:
             for name, entry in metrics.items()
         ]
         number = st.column_config.NumberColumn(format="%.3f")
-        numbers = {name: number for row in rows for name in row if name != "Metric"}
+        numbers = {name: number for row in rows for name, figure in row.items() if isinstance(figure, float)}
         st.dataframe(
             pd.DataFrame(rows),
             hide_index=True,
