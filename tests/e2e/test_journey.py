@@ -71,7 +71,7 @@ def test_on_a_narrow_page_the_groups_of_tasks_stand_above_each_other(app: App, p
     for width in (1280, 800):
         page.set_viewport_size({"width": width, "height": 900})
         go(page, f"{app.url}/risk?subject={case.subject_id}&at={case.prediction_time.isoformat()}")
-        figures = page.locator(".st-key-risk-groups .stPlotlyChart")
+        figures = page.locator(".st-key-stacks-groups .stPlotlyChart")
         figures.nth(3).wait_for()
         settle(page)
         boxes[width] = [figures.nth(number).bounding_box() for number in range(4)]

@@ -44,7 +44,8 @@ def show(patient: Patient, scored: scoring.Scored, names: dict[str, str], key: s
             persist_state="session",
         )
         st.space("stretch")
-        _downloads(patient, scored)
+        with st.container(horizontal=True, gap="small", width="content"):
+            _downloads(patient, scored)
     case = Case(patient, scored, heads[key], heads, encoder.name)
     score = case.score
     st.markdown(f"{TASK_BY_ID[score.task].question} **{plain(score.natural_frequency)}.**")
@@ -75,7 +76,7 @@ def show(patient: Patient, scored: scoring.Scored, names: dict[str, str], key: s
     tabs = st.tabs(list(TABS), on_change="rerun", key="evidence", bind="query-params")
     for tab, (name, draw) in zip(tabs, TABS.items(), strict=True):
         if tab.open:
-            with tab:
+            with tab, st.container(key="stacks-evidence"):
                 if score.reliable or name not in OF_ONE_ESTIMATE:
                     draw(case)
                 else:

@@ -50,7 +50,7 @@ def show(patient: Patient, scored: Scored, chosen: str | None) -> str | None:
     notes = cohort_notes(scored.scores, patient.dataset)
     if notes:
         st.caption(plain(" ".join(notes)))
-    with st.container(key="risk-groups"):  # one above the other on a narrow page (style.css)
+    with st.container(key="stacks-groups"):  # one above the other on a narrow page (style.css)
         left, right = st.columns(2, gap="medium")
     columns = {"operational_outcomes": left, "lab_values": left, "new_diagnoses": left, "chexpert": right}
     picked, end, outside = None, groups.end_of_scale(scored.scores), scored.clauses(patient.clock.day)

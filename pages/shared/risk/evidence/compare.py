@@ -48,6 +48,7 @@ def show(case: Case) -> None:
         empty.show("There is no task that both have a reliable score for", icon="compare_arrows", key="compare")
         return
     here = case.scored.clauses(case.patient.clock.day)
+    outside.explain({"this": here, name: there}, {mine.task for mine, _ in pairs})
     left, right = st.columns([3, 2], gap="large")
     with left:
         charts.show(
@@ -67,7 +68,6 @@ def show(case: Case) -> None:
             height="content",
             alt=f"Scores of this patient and of {name}",
         )
-    outside.explain({"this": here, name: there}, {mine.task for mine, _ in pairs})
 
 
 def figure(
@@ -97,7 +97,7 @@ def figure(
     )  # fmt: skip
     chart.update_layout(margin_b=36)  # the axis' numbers
     chart.update_xaxes(range=[-0.02, 1.02], tickformat=".0%", fixedrange=True)
-    chart.update_yaxes(autorange="reversed", fixedrange=True, dtick=1)
+    chart.update_yaxes(range=[len(pairs) - 0.5, -0.5], fixedrange=True, dtick=1)
     return chart
 
 
