@@ -511,8 +511,9 @@ def test_two_who_ask_for_the_same_in_line_get_it_computed_once(workers, monkeypa
 @pytest.mark.parametrize(
     "share, digits, words",
     [
-        (None, 0, "none"), (0, 0, "0 %"), (0.001, 0, "<1 %"), (0.005, 0, "<1 %"), (0.006, 0, "1 %"), (0.994, 0, "99 %"),
-        (0.997, 0, ">99 %"), (1, 0, "100 %"), (4 / 512**2, 1, "<0.1 %"), (0.0312, 1, "3.1 %"), (0.9999, 1, ">99.9 %"),
+        (None, 0, "none"), (0, 0, "0 %"), (0.001, 0, "<1 %"), (0.005, 0, "<1 %"), (0.006, 0, "1 %"),
+        (0.994, 0, "99 %"), (0.997, 0, ">99 %"), (1, 0, "100 %"), (4 / 512**2, 1, "<0.1 %"),
+        (0.0312, 1, "3.1 %"), (0.9999, 1, ">99.9 %"),
     ],
 )  # fmt: skip
 def test_a_share_reads_as_none_or_all_only_where_it_is(share, digits, words):
