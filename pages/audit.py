@@ -41,6 +41,9 @@ table = pd.DataFrame(
     }
 )
 damaged = log.damaged_lines()
-layout.section(f"{len(shown):,} of {len(entries):,} entries", f"{damaged} damaged lines left out" if damaged else "")
+layout.section(
+    f"{len(shown):,} of {len(entries):,} entries",
+    f"{damaged} damaged line{'s' if damaged > 1 else ''} left out" if damaged else "",
+)
 st.dataframe(table, hide_index=True, height=560, alt="Audit log, newest entry first")
 downloads.button("Download as CSV", csv_text(table), "audit.csv", "text/csv", key="audit-csv", page="audit")

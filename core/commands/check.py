@@ -28,4 +28,7 @@ def run(args: argparse.Namespace) -> None:
         report = check_dataset(args.dataset, args.concepts, args.sample, progress)
     print(*report.lines(), sep="\n")
     if report.broken:
-        raise InputError(f"{report.broken} errors in {report.dataset.name}", "mend what the lines `error:` above name")
+        raise InputError(
+            f"{report.broken} error{'s' if report.broken > 1 else ''} in {report.dataset.name}",
+            "mend what the lines `error:` above name",
+        )

@@ -60,8 +60,10 @@ class CheckReport:
         """The report as text, line by line."""
         yield f"{self.dataset.name}: {self.dataset.n_subjects:,} subjects, {self.dataset.n_events:,} events"
         for item in self.coverage:
-            share = item.events_described / item.events if item.events else 0.0
-            yield f"  {item.vocabulary}: {item.described:,} of {item.codes:,} codes described ({share:.1%} of events)"
+            tenths = 1000 * item.events_described // max(1, item.events)  # cut off: 100% is all
+            yield (
+                f"  {item.vocabulary}: {item.described:,} of {item.codes:,} codes described ({tenths / 10}% of events)"
+            )
         yield from (f"{finding.level}: {finding.rule}: {finding.message}" for finding in self.findings)
         if not self.findings:
             yield "no findings"
@@ -199,13 +201,14 @@ def _code_findings(dataset: Dataset, counts: pl.DataFrame) -> list[CheckFinding]
     unknown = counts.filter(~pl.col("code").is_in(list(dataset.vocabulary.descriptions))).sort("n", descending=True)
     if not unknown.height:
         return []
-    share = float(unknown["n"].sum()) / max(1.0, float(counts["n"].sum()))
+    tenths = -(-1000 * int(unknown["n"].sum()) // max(1, int(counts["n"].sum())))  # rounded up: 0% is none
     most = ", ".join(unknown["code"].head(3).to_list())
     return [
         CheckFinding(
             "warning",
             "coverage",
-            f"{unknown.height:,} codes ({share:.1%} of the events) have no description, for example {most}; "
+            f"{unknown.height:,} codes ({tenths / 10}% of the events) have no description, "
+            f"for example {most}; "
             "name an Athena CONCEPT.csv with --concepts",
         )
     ]

@@ -25,6 +25,15 @@ def _shortest(value: np.float32 | float) -> float:
     return float(str(np.float32(value)))
 
 
+def every_digit(value: float) -> str:
+    """Write a recorded number with all its digits and no power of ten.
+
+    >>> every_digit(1234567.0), every_digit(0.00002), every_digit(3.2)
+    ('1234567', '0.00002', '3.2')
+    """
+    return np.format_float_positional(value, trim="-")
+
+
 def format_number(value: float) -> str:
     """Format with at most two decimals, trailing zeros and a bare point removed.
 

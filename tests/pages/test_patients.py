@@ -3,10 +3,15 @@
 import re
 from datetime import datetime
 
+import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.patients import chart, record
+from core.ehr.budget import Packed, SectionTokens
+from core.ehr.relative_time import Clock
+from core.ehr.store import open_dataset
+from core.ehr.vocabulary import Vocabulary
+from pages.shared.patients import budget, chart, record, sources
 from tests.pages import cohort
 from tests.pages.conftest import shown
 
@@ -240,3 +245,26 @@ def test_the_record_says_how_its_age_counts(open_page):
     for times in ("", "relative"):
         app = open_page(PAGE, query={"subject": "1", "times": times})
         assert "a year of age has 365 days" in shown(app)
+
+
+def test_the_events_table_and_its_search_have_the_whole_number(cohort_folder):
+    """%g keeps six digits: 1234567.5 would read 1.23457e+06, in the export of source rows too."""
+    events = open_dataset(cohort_folder).events(cohort.TWO)
+    changed = events.with_columns(
+        numeric_value=pl.when(pl.col("numeric_value").is_not_null()).then(1234567.5).cast(pl.Float32)
+    )
+    clock, words = Clock(False, cohort.AT), Vocabulary({}, {})
+    assert set(sources.table(changed, words, clock, cohort.AT)["Value"]) == {"1234567.5", ""}
+
+
+def test_a_value_is_found_by_its_number(open_page):
+    app = open_page(PAGE, query={"subject": "1", "tab": "Events"})
+    app.text_input(key="event-words").set_value("3.2").run()
+    sound(app)
+    assert set(app.dataframe[0].value["Value"]) == {"3.2"}
+
+
+def test_a_section_of_which_a_line_is_lost_is_not_seen_whole():
+    part = SectionTokens("lab_results", "Labs", tokens=1000, kept=999, lines_lost=1)
+    frame = budget.rows(Packed("", 999, 999, "truncate", (part,)))
+    assert frame["Seen"].tolist() == [99] and frame["Lines lost"].tolist() == [1]

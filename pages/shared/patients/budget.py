@@ -120,17 +120,23 @@ def _steps(packed: Packed, starts: list[int], lengths: list[int], name: str, mar
     )
 
 
-def _table(packed: Packed) -> None:
+def rows(packed: Packed) -> pd.DataFrame:
+    """Return the sections with their tokens and what is left of each, as the table below the figure has them."""
     total = max(sum(section.tokens for section in packed.sections), 1)
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "Section": [section.title for section in packed.sections],
             "Tokens": [section.tokens for section in packed.sections],
             "Share": [100 * section.tokens / total for section in packed.sections],
-            "Seen": [100 * section.kept / section.tokens if section.tokens else 100.0 for section in packed.sections],
+            # cut off, not rounded: a section of which a line is lost is not seen to 100 %
+            "Seen": [100 * section.kept // section.tokens if section.tokens else 100 for section in packed.sections],
             "Lines lost": [section.lines_lost for section in packed.sections],
         }
     )
+
+
+def _table(packed: Packed) -> None:
+    frame = rows(packed)
     st.dataframe(
         frame,
         hide_index=True,

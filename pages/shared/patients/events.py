@@ -6,6 +6,7 @@ import polars as pl
 import streamlit as st
 
 from core.ehr.domains import DOMAINS, with_domain
+from core.ehr.numbers import every_digit, shortest
 from core.files import csv_text
 from pages.shared import downloads, empty, selection
 from pages.shared.patients import sources
@@ -75,10 +76,13 @@ def show(patient: "Patient") -> None:
 def _matches(patient: "Patient", rows: pl.DataFrame, words: str) -> pl.Series:
     describe = patient.dataset.vocabulary.describe
     codes = {code: f"{code} {describe(code) or ''}".lower() for code in rows["code"].unique()}
+    columns = rows.select("code", "text_value", "numeric_value")
     return pl.Series(
         [
-            words in codes[code] or words in (text or "").lower()
-            for code, text in rows.select("code", "text_value").iter_rows()
+            words in codes[code]
+            or words in (text or "").lower()
+            or (number is not None and every_digit(shortest(number)).startswith(words))
+            for code, text, number in columns.iter_rows()
         ],
         dtype=pl.Boolean,
     )

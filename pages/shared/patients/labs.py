@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.subplots import make_subplots
 
+from core.ehr.numbers import every_digit
 from core.ehr.relative_time import Clock
 from core.ehr.series import Series, numeric_series, readable_unit
 from pages.shared import charts, empty
@@ -168,7 +169,7 @@ def _add(chart: go.Figure, one: Series, at: datetime, clock: Clock, span: list, 
                 "opacity": [0.4 if after else 1.0 for after in later],
             },
             hovertext=[
-                f"<b>{value:g} {unit}</b> {flag}<br>{clock.show(time)}{' (after)' if after else ''}"
+                f"<b>{every_digit(value)} {unit}</b> {flag}<br>{clock.show(time)}{' (after)' if after else ''}"
                 for value, flag, time, after in zip(one.values, flags, one.times, later, strict=True)
             ],
             hovertemplate="%{hovertext}<extra></extra>",

@@ -8,7 +8,7 @@ import polars as pl
 import streamlit as st
 
 from core.ehr.domains import DOMAINS, with_domain
-from core.ehr.numbers import shortest
+from core.ehr.numbers import every_digit, shortest
 from core.ehr.relative_time import Clock
 from core.ehr.vocabulary import Vocabulary
 
@@ -35,7 +35,7 @@ def table(rows: pl.DataFrame, vocabulary: Vocabulary, clock: Clock, at: datetime
             "Code": codes,
             "Description": [names[code] for code in codes],
             "Value": [
-                f"{shortest(number):g}" if number is not None else clock.text(text or "")
+                every_digit(shortest(number)) if number is not None else clock.text(text or "")
                 for number, text in zip(rows["numeric_value"], rows["text_value"], strict=True)
             ],
             "Unit": [unit or "" for unit in rows["unit"]],

@@ -1,12 +1,14 @@
 from datetime import datetime
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 from core.cli import main
-from core.ehr.checks import check_dataset
+from core.ehr.checks import CheckReport, check_dataset
 from core.ehr.importers.ehrshot import import_ehrshot
 from core.ehr.meds_layout import write_codes, write_events, write_labels, write_splits
+from core.ehr.vocabulary import Coverage
 from core.errors import InputError
 from tests.core.ehr.conftest import events_frame
 
@@ -97,10 +99,16 @@ def test_the_command_prints_the_report(shared_data, tmp_path, capsys):
 def test_the_command_fails_on_a_broken_dataset(sound, capsys):
     write_splits(sound, pl.DataFrame({"subject_id": [3, 3], "split": ["train", "held_out"]}))
     assert main(["check", str(sound)]) == 2
-    assert "error: 1 errors in" in capsys.readouterr().err
+    assert "error: 1 error in" in capsys.readouterr().err
     assert main(["check", str(sound / "nowhere")]) == 2
 
 
 def test_what_cannot_be_opened_is_an_error(tmp_path):
     with pytest.raises(InputError):
         check_dataset(tmp_path)
+
+
+def test_a_share_of_nearly_all_is_not_all():
+    known = Coverage("LOINC", codes=3, described=2, events=30_000, events_described=29_999)
+    lines = list(CheckReport(SimpleNamespace(name="d", n_subjects=0, n_events=0), [], [known]).lines())
+    assert lines[1] == "  LOINC: 2 of 3 codes described (99.9% of events)"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.ehr.numbers import format_number, shortest
+from core.ehr.numbers import every_digit, format_number, shortest
 
 
 @given(st.integers(-999999, 999999), st.integers(0, 4))
@@ -29,3 +29,16 @@ def test_the_shortest_form_is_the_same_float32(value):
 def test_formatting(value, text):
     assert format_number(value) == text
     assert format_number(shortest(np.float32(value))) == text
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_a_source_value_is_written_with_all_its_digits(value):
+    text = every_digit(shortest(np.float32(value)))
+    assert np.float32(text) == np.float32(value) and "e" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(16777216, "16777216"), (101325.25, "101325.25"), (0.00002, "0.00002"), (3.2, "3.2"), (4, "4")]
+)
+def test_a_source_value_has_no_power_of_ten(value, text):
+    assert every_digit(shortest(np.float32(value))) == text
