@@ -79,12 +79,16 @@ def what_is_missing(spec: EncoderSpec) -> MissingError | None:
     """
     if spec.remote:
         settings = get_settings()
-        for name, value, example in (
-            ("CHARTLIGHT_EMBEDDING_URL", settings.embedding_url, "http://localhost:8000"),
-            ("CHARTLIGHT_EMBEDDING_MODEL", settings.embedding_model, "Qwen/Qwen3-Embedding-8B"),
-        ):
-            if not value:
-                return MissingError("no embeddings server is configured", f"run: export {name}={example}")
+        lacking = [
+            f"{name}={example}"
+            for name, value, example in (
+                ("CHARTLIGHT_EMBEDDING_URL", settings.embedding_url, "http://localhost:8000"),
+                ("CHARTLIGHT_EMBEDDING_MODEL", settings.embedding_model, "Qwen/Qwen3-Embedding-8B"),
+            )
+            if not value
+        ]
+        if lacking:
+            return MissingError("no embeddings server is configured", f"run: export {' '.join(lacking)}")
         return None
     try:
         for folder in (

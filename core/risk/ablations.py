@@ -15,6 +15,7 @@ import numpy as np
 from core.ehr.lookback import LOOKBACKS
 from core.ehr.markdown import SerializationOptions
 from core.ehr.record import CODE_SECTIONS, MARKDOWN_SECTIONS
+from core.embedding.chunks import RULES
 from core.embedding.cohort import describe
 from core.embedding.registry import EncoderSpec, encoder_specs, get_spec
 from core.errors import InputError
@@ -60,8 +61,15 @@ def settings_of(features: FeatureSet) -> tuple[EncoderSpec, SerializationOptions
         )
     try:
         spec = get_spec(str(encoder["name"]))
-        if encoder["chunking"] == "window":
-            spec = spec.chunked(int(encoder["chunk_tokens"]))
+        chunking, chunk_tokens = str(encoder["chunking"]), int(encoder["chunk_tokens"])
+        kind, _, rules = chunking.partition("/")
+        if kind == "structure" and rules != str(RULES):
+            raise InputError(
+                f"the features {features.name} were cut into chunks by other rules than today's",
+                "embed the cohort again",
+            )
+        if (kind, chunk_tokens) != (spec.chunking, spec.chunk_tokens):  # the registry's may have changed since
+            spec = replace(spec, chunking=kind, chunk_tokens=chunk_tokens)
         if encoder["max_tokens"] != spec.max_tokens:
             spec = spec.reading(int(encoder["max_tokens"]))
         seconds, keep = written["lookback"], written["keep"]

@@ -43,8 +43,24 @@ def command_line(arguments: Sequence[str]) -> str:
     return shlex.join(["python", "-m", "core", *arguments])
 
 
+def describe_dataset(dataset: Any, tasks: Sequence[str]) -> dict[str, Any]:
+    """What the record says of the open dataset; of None, where the labels came from elsewhere, that it is none.
+
+    It reads all files: ask before a run, so that what changes meanwhile does not pass for what the run read.
+    """
+    if dataset is None:
+        return {"name": "not a dataset on disk", "synthetic": None}
+    return {
+        "name": dataset.name,
+        "synthetic": bool(dataset.synthetic),
+        "subjects": dataset.n_subjects,
+        "sha256": dataset_sha256(dataset.path, tasks),
+        "sha256_of": "events, splits and labels of these tasks",
+    }
+
+
 def describe_run(
-    dataset: Any,
+    dataset: Mapping[str, Any],
     labels: Mapping[str, TaskLabels],
     features: Sequence[FeatureSet],
     options: Mapping[str, Any],
@@ -55,7 +71,7 @@ def describe_run(
     """The record as plain JSON values.
 
     Args:
-        dataset: the open dataset, None where the labels came from elsewhere.
+        dataset: of :func:`describe_dataset`.
         labels: usable labels by task.
         features: what was compared.
         options: of the run.
@@ -63,20 +79,11 @@ def describe_run(
         started: when, with a time zone.
         units: computed by this run, and reused from an earlier one.
     """
-    about: dict[str, Any] = {"name": "not a dataset on disk", "synthetic": None}
-    if dataset is not None:
-        about = {
-            "name": dataset.name,
-            "synthetic": bool(dataset.synthetic),
-            "subjects": dataset.n_subjects,
-            "sha256": dataset_sha256(dataset.path, list(labels)),
-            "sha256_of": "events, splits and labels of these tasks",
-        }
     finished = datetime.now(UTC)
     return {
         "format": FORMAT,
         "notice": EXPORT_NOTICE,
-        "dataset": about,
+        "dataset": dict(dataset),
         "labels": {task: {split: len(found.rows(split)) for split in SPLITS} for task, found in labels.items()},
         "models": [
             {

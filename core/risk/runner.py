@@ -27,13 +27,15 @@ from core.risk.featuresets import FeatureSet, require_distinct
 from core.risk.fewshot import ALL, Shots, make_shots, read_shots_file, shots_from_json, shots_to_json
 from core.risk.model_names import features_name, model_key, model_name
 from core.risk.results import COLUMNS, differences_table, groups_table, predictions_table, result_rows, results_table
-from core.risk.run_record import describe_run, read_record, write_record
+from core.risk.run_record import describe_dataset, describe_run, read_record, write_record
 from core.risk.subtasks import SUBTASK_BY_KEY
 from core.risk.units import VERSION, UnitResult, UnitSpec, fingerprint, load_unit, run_unit, save_unit
 
 SHOTS_FILE = "all_shots_data.json"
 FINISHED = "results.parquet"
 """Written last: a folder without it holds no finished run."""
+_OURS = ("units", "shots", FINISHED)
+"""What a run has written first of all, by where it was stopped."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ def run_benchmark(
         command: that this is run by, for the record.
 
     Raises:
-        InputError: no feature set, or no usable label of any task.
+        InputError: no feature set, no usable label of any task, or ``out`` holds something else than a run.
     """
     options, progress, out = options or RunOptions(), progress or silent, Path(out)
     started = datetime.now(UTC)
@@ -194,10 +196,13 @@ def run_benchmark(
     if not features:
         raise InputError("there is no model to run", "give features, or name count among the models")
     require_distinct(features)
+    if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in _OURS):
+        raise InputError(f"{out} holds other files and no benchmark", "choose a new folder, or one of a stopped run")
     for folder in (out, out / "units"):
         remove_leftovers(folder, started)
     if not labels:
         raise InputError(f"{dataset.name} has no usable label of these tasks", "check labels and splits")
+    about = describe_dataset(dataset, list(labels))
     positions, missing = _match(features, labels)
     wrong += missing
     shots_of = [options.shots if one.shots is None else one.shots for one in features]
@@ -268,7 +273,7 @@ def run_benchmark(
         "shots_data": options.shots_data.name if options.shots_data else None,
     }
     reused = len(jobs) - computed
-    record = describe_run(dataset, labels, features, told, command, started, (computed, reused))
+    record = describe_run(about, labels, features, told, command, started, (computed, reused))
     return _write(out, units, labels, _merged(wrong), computed, reused, record)
 
 

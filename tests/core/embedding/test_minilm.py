@@ -242,7 +242,9 @@ def test_what_is_missing_is_said_without_reading_anything(own_weights, monkeypat
     llama = command_of(what_is_missing(get_spec("llm2vec-llama-3.1-8b")))
     assert llama.count("hf download") == 3 and "mntp-supervised" in llama
     server = what_is_missing(get_spec("openai-compatible"))
-    assert command_of(server) == "export CHARTLIGHT_EMBEDDING_URL=http://localhost:8000"
+    assert command_of(server) == (
+        "export CHARTLIGHT_EMBEDDING_URL=http://localhost:8000 CHARTLIGHT_EMBEDDING_MODEL=Qwen/Qwen3-Embedding-8B"
+    )
 
 
 def test_weights_are_hashed_once_and_again_when_they_have_changed(own_weights, monkeypatch):

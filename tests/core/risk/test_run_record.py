@@ -5,10 +5,12 @@ import json
 import shutil
 from datetime import UTC, datetime
 
+import polars as pl
 import pytest
 
 from core.cli import main
 from core.ehr.content import dataset_sha256
+from core.ehr.store import open_dataset
 from core.errors import InputError
 from core.risk.report import render_report
 from core.risk.run_record import (
@@ -19,7 +21,7 @@ from core.risk.run_record import (
     read_record,
     record_rows,
 )
-from core.risk.runner import read_result
+from core.risk.runner import RunOptions, count_feature_set, load_labels, read_result, run_benchmark
 
 ARGUMENTS = ["--tasks", "guo_los,lab_anemia", "--models", "count:lr_lbfgs", "--shots", "2,all", "--replicates", "20"]
 
@@ -52,6 +54,24 @@ def test_a_run_says_on_what_with_what_and_when_it_was_made(made):
     assert {"chartlight", "python", "numpy", "scikit-learn", "lightgbm"} <= set(record["versions"])
     assert record["units"] == {"computed": 4, "reused": 0}
     assert "Not a medical device" in record["notice"]
+
+
+def test_the_hash_is_of_what_was_there_when_the_run_began(dataset_path, tmp_path):
+    dataset = tmp_path / "dataset"
+    shutil.copytree(dataset_path, dataset)
+    before = dataset_sha256(dataset, ["guo_los"])
+    opened = open_dataset(dataset)
+    labels, _ = load_labels(opened, ["guo_los"])
+    features = [count_feature_set(opened, labels, ("lr_lbfgs",))]
+
+    def meddle(done, total, text):
+        path = dataset / "metadata" / "subject_splits.parquet"
+        pl.read_parquet(path).reverse().write_parquet(path)
+
+    result = run_benchmark(
+        opened, features, tmp_path / "out", ["guo_los"], RunOptions(replicates=20), meddle, labels=labels
+    )
+    assert dataset_sha256(dataset, ["guo_los"]) != before == result.record["dataset"]["sha256"]
 
 
 def test_the_hash_is_that_of_the_contents_and_changes_with_any_of_them(made, tmp_path):

@@ -14,6 +14,7 @@ from core.ehr.demo import generate_demo
 from core.ehr.markdown import SerializationOptions
 from core.ehr.store import open_dataset
 from core.ehr.tasks import TASK_BY_ID, TASKS
+from core.embedding.chunks import RULES
 from core.embedding.cohort import EncoderChoice, describe, embed_cohort
 from core.embedding.encoders import load_encoder
 from core.embedding.registry import get_spec
@@ -277,7 +278,7 @@ def test_everything_wrong_is_named_and_counted_and_the_rest_goes_on(broken, embe
         "clmbr", ("lr_lbfgs",), embedded.subject[:-100], embedded.time[:-100], None, embedded.matrix[:-100]
     )
     tasks = ["guo_los", "guo_icu", "new_lupus", "lab_anemia", "new_celiac", "guo_readmission"]
-    result = run_benchmark(dataset, [embedded, partial], tmp_path, tasks, RunOptions(replicates=20))
+    result = run_benchmark(dataset, [embedded, partial], tmp_path / "out", tasks, RunOptions(replicates=20))
     found = {(p.task, p.kind): p for p in result.problems}
     assert found["guo_los", "unknown_subject"].count == 2
     assert found["guo_los", "before_birth"].count == 1
@@ -294,7 +295,7 @@ def test_everything_wrong_is_named_and_counted_and_the_rest_goes_on(broken, embe
     assert missing[0].message.startswith("CLMBR-T-Base: no features for 100 of ")
     evaluated = set(result.results["labeling_function"])
     assert evaluated == {"guo_los", "lab_anemia", "guo_readmission"}
-    table = pl.read_parquet(tmp_path / "problems.parquet")
+    table = pl.read_parquet(tmp_path / "out" / "problems.parquet")
     assert table.height == len(result.problems)
 
 
@@ -608,9 +609,71 @@ def test_an_ablation_changes_one_setting_of_the_features_it_is_compared_with(tmp
     changed = replace(base, about={**base.about, "encoder": {**base.about["encoder"], "weights_sha256": "0"}})
     with pytest.raises(InputError, match="weights_sha256 of the encoder minilm is not that of the features mine"):
         require_encoder(changed, load_encoder("minilm"))
+    with pytest.raises(InputError, match="cut into chunks by other rules than today's"):
+        settings_of(
+            replace(base, about={**base.about, "encoder": {**base.about["encoder"], "chunking": "structure/0"}})
+        )
     with pytest.raises(InputError, match="do not say how they were made"):
         settings_of(replace(base, about={"encoder": base.about["encoder"]}))
     get_settings.cache_clear()
+
+
+@pytest.fixture
+def fresh_settings():
+    """Settings are read again in the test and after it."""
+    yield
+    get_settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        (("structure", 64), ("window", 64)),
+        (("structure", 64), ("structure", 128)),
+        (("window", 64), ("none", 0)),
+        (("none", 0), ("window", 64)),
+    ],
+)
+def test_an_ablation_reads_with_the_chunks_of_the_features_whatever_the_registry_has_now(
+    tmp_path, monkeypatch, fresh_settings, then, now
+):
+    registry = tmp_path / "encoders.toml"
+    shipped = get_spec("minilm")
+
+    def written(chunking, tokens):
+        registry.write_text(
+            f'[own]\nsource = "{shipped.source}"\nrevision = "1"\narchitecture = "{shipped.architecture}"\n'
+            f'pooling = "{shipped.pooling}"\nattention = "{shipped.attention}"\ndimension = {shipped.dimension}\n'
+            f'licence = "MIT"\ncontext = 512\nmax_tokens = 512\nchunking = "{chunking}"\nchunk_tokens = {tokens}\n'
+        )
+        get_settings.cache_clear()
+        return get_spec("own")
+
+    monkeypatch.setenv("CHARTLIGHT_ENCODERS", str(registry))
+    before = written(*then)
+    about = {
+        "encoder": {
+            "name": "own",
+            "chunking": f"structure/{RULES}" if then[0] == "structure" else then[0],
+            "chunk_tokens": then[1],
+            "max_tokens": 512,
+        },
+        "serialization": describe(SerializationOptions()),
+    }
+    time = np.array(["2020"], "datetime64[us]")
+    features = FeatureSet("own", ("lr_lbfgs",), np.array([1]), time, None, np.zeros((1, 2)), about=about)
+    assert written(*now) != before and settings_of(features)[0] == before
+
+
+def test_the_output_folder_is_a_run_s_or_empty(dataset, tmp_path):
+    other = tmp_path / "work"
+    other.mkdir()
+    (other / "thesis.txt").write_text("mine")
+    labels, _ = load_labels(dataset, ["guo_icu"])
+    features = [count_feature_set(dataset, labels)]
+    with pytest.raises(InputError, match="work holds other files and no benchmark"):
+        run_benchmark(dataset, features, other, ["guo_icu"], RunOptions(replicates=20), labels=labels)
+    assert [path.name for path in other.iterdir()] == ["thesis.txt"]
 
 
 def test_instructed_encoders_get_features_by_task(dataset):
