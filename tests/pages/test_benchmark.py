@@ -271,6 +271,17 @@ def test_our_values_stand_beside_the_published_ones(open_page, run_folder, cohor
     assert "3 of 4 groups" in ours["Macro"].iloc[0]
 
 
+def test_the_best_model_stands_on_top_whichever_way_a_score_counts(open_page, run_folder, cohort):
+    app = open_page(PAGE, datasets=cohort, results=run_folder)
+    for score, better in (("auroc", max), ("brier", min)):
+        app.button_group(key="overview-score").set_value(score).run()
+        sound(app)
+        table = app.dataframe[0].value
+        ours = table[table["Source"] == "This run"]["Macro"].str[:5].astype(float).tolist()
+        assert len(ours) == 2 and ours[0] == better(ours)
+    assert "Brier score, uncalibrated" in drawn(app), "another number than the calibrated one of the tab Tasks"
+
+
 def test_few_shot_curves_have_ours_and_the_leaderboards(open_page, run_folder, cohort):
     app = open_page(PAGE, datasets=cohort, query={"benchmark": "Few-shot"}, results=run_folder)
     app.selectbox(key="few-shot-place").set_value("operational_outcomes").run()

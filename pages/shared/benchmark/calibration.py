@@ -49,8 +49,8 @@ def show(run: Run) -> None:
                 f":material/info: {positives} positives, fewer than {RELIABLE_POSITIVES}: no reliable estimate."
             )
         st.caption(
-            "Ten groups of equal size by predicted probability; bars are 95 % Wilson intervals of the observed "
-            "share that hold for patients with several labels. "
+            "Groups by predicted probability, up to ten of about equal size (equal ones stay together); bars are "
+            "95 % Wilson intervals of the observed share that hold for patients with several labels. "
             "Ideal: slope 1, intercept 0, ECE 0 (ten bins of equal width). ICI: mean distance from a smooth line. "
             "A calibrator is fitted on the tuning split, these are held-out patients."
         )

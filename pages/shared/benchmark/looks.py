@@ -21,7 +21,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     LEADERBOARD: (charts.SLATE, "triangle-down"),
 }
 """Colour and shape of each source."""
-SCORES = {"auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier score"}
+SCORES = {"auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier score, uncalibrated"}
 PLACE_NAMES = {"macro": "Macro (mean of the four groups)"} | GROUPS
 SHORT_PLACES = {
     "macro": "Macro",

@@ -26,9 +26,9 @@ def show(run: Run) -> None:
             key="overview",
         )
         return
-    draw.show(plot(rows, looks.SCORES[score], run), "overview")
+    draw.show(plot(rows, score, run), "overview")
     st.dataframe(
-        table(rows),
+        table(rows, score),
         hide_index=True,
         key="overview-table",
         column_config={name: st.column_config.Column(width=width) for name, width in _widths(rows).items()},
@@ -50,21 +50,24 @@ def notes(run: Run) -> None:
     )
 
 
-def labels(rows: pl.DataFrame) -> list[tuple[str, str]]:
-    """Source and model of each line of the figure: ours first, each source by its macro value or mean of groups."""
+def labels(rows: pl.DataFrame, score: str) -> list[tuple[str, str]]:
+    """Source and model of each line of the figure: ours first, each source's best macro value or mean of groups first.
+
+    The best Brier score is the lowest.
+    """
     macro = pl.col("value").filter(pl.col("place") == "macro").first()
     ranked = (
         rows.group_by("source", "model", maintain_order=True)
         .agg(pl.coalesce(macro, pl.col("value").mean()).alias("rank"))
         .with_columns(order=pl.col("source").replace_strict({s: i for i, s in enumerate(looks.SOURCES)}))
-        .sort("order", pl.col("rank"), descending=[False, True])
+        .sort("order", pl.col("rank"), descending=[False, score != "brier"])
     )
     return list(ranked.select("source", "model").iter_rows())
 
 
 def plot(rows: pl.DataFrame, score: str, run: Run) -> Plot:
-    """The figure: one line a model, one panel for the macro value and each group."""
-    lines = labels(rows)
+    """The figure of a score: one line a model, one panel for the macro value and each group."""
+    lines, name = labels(rows, score), looks.SCORES[score]
     place_of = {line: i for i, line in enumerate(lines)}
     name_of = {line: looks.plain_name(*line) for line in lines}
     series = []
@@ -98,26 +101,26 @@ def plot(rows: pl.DataFrame, score: str, run: Run) -> Plot:
         f"{name_of[source, model]} ({looks.source_name(source)}) {value:.3f}"
         for source, model, value in rows.filter(pl.col("place") == "macro")
         .group_by("source", maintain_order=True)
-        .agg(pl.col("model", "value").sort_by("value", descending=True).first())
+        .agg(pl.col("model", "value").sort_by("value", descending=score != "brier").first())
         .iter_rows()
     ]
     return Plot(
-        f"{score}: macro and task groups",
-        f"{score} of {len(lines)} models in five panels, macro and the four task groups, with 95 % intervals. Highest "
+        f"{name}: macro and task groups",
+        f"{name} of {len(lines)} models in five panels, macro and the four task groups, with 95 % intervals. Best "
         f"macro value of each source: {'; '.join(best) or 'none'}.",
         series,
         [looks.SHORT_PLACES[place] for place in PLACES],
-        score,
+        name,
         "model",
         rows=[name_of[line] if line[0] == OURS else f"{name_of[line]} · {_tag(line[0])}" for line in lines],
         note=run.footnote,
     )
 
 
-def table(rows: pl.DataFrame) -> pd.DataFrame:
-    """The figure's numbers, one line a model."""
+def table(rows: pl.DataFrame, score: str) -> pd.DataFrame:
+    """The numbers of a score's figure, one line a model."""
     out = []
-    for source, model in labels(rows):
+    for source, model in labels(rows, score):
         part = rows.filter((pl.col("source") == source) & (pl.col("model") == model))
         cells = {row["place"]: row for row in part.iter_rows(named=True)}
         leak = " (leak)" if source == "v1/v2" else ""

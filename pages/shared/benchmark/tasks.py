@@ -39,8 +39,8 @@ def show(run: Run) -> None:
         )
     st.caption(
         f"Hollow marks: fewer than {RELIABLE_POSITIVES} held-out positives, no reliable estimate. Intervals: 95 %, "
-        "patient-level bootstrap; averaged over replicates with few examples. The Brier score is that of "
-        f"calibrated probabilities in the table. {run.note}"
+        "patient-level bootstrap; averaged over replicates with few examples. The Brier score in the "
+        f"table is that of calibrated probabilities. {run.note}"
     )
 
 

@@ -227,7 +227,9 @@ def test_the_upload_limit(monkeypatch):
     from core.imaging.readers import limits
 
     monkeypatch.setattr(limits.get_settings(), "upload_mb", 1)
-    with pytest.raises(InputError, match="CHARTLIGHT_UPLOAD_MB"):
+    with pytest.raises(InputError, match=r"larger than 1 MB; .*CHARTLIGHT_UPLOAD_MB"):
+        read_image(b"\x89PNG\r\n\x1a\n" + bytes(2**20))
+    with pytest.raises(InputError, match="PNG"):  # what the page's uploader takes for 1.0 MB is only no picture
         read_image(b"\x89PNG\r\n\x1a\n" + bytes(1_000_001))
 
 
