@@ -39,6 +39,8 @@ _PARTIAL = (
     .map_elements(lambda row: partial_mean(**row), return_dtype=pl.String)
     .alias("note")
 )
+_POSSIBLE = pl.col("lower", "upper").clip(0, 1)
+"""An interval of mean and standard deviation, cut where no score can lie; the tables of a run keep the whole."""
 _SCHEMA = {"source": pl.String, "model": pl.String, "value": pl.Float64, "lower": pl.Float64, "upper": pl.Float64}
 
 
@@ -63,7 +65,7 @@ def standing(groups: pl.DataFrame | None, versions: Sequence[str], score: str = 
     parts = []
     if groups is not None:
         ours = named(groups.filter((pl.col("score") == score) & (pl.col("k") == k) & (pl.col("variant") == "")))
-        parts.append(ours.with_columns(source=pl.lit(OURS), place="group", note=_PARTIAL).select(columns))
+        parts.append(ours.with_columns(_POSSIBLE, source=pl.lit(OURS), place="group", note=_PARTIAL).select(columns))
     rows = published().filter(
         (pl.col("level") != "task") & (pl.col("ablation") == "") & (pl.col("score") == score) & (pl.col("k") == k)
     )
@@ -127,7 +129,7 @@ def _banded(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(
         lower=pl.when(few).then(pl.col("value") - spread).otherwise(pl.col("lower")),
         upper=pl.when(few).then(pl.col("value") + spread).otherwise(pl.col("upper")),
-    )
+    ).with_columns(_POSSIBLE)
 
 
 def tasks(results: pl.DataFrame, score: str, k: int | None = ALL) -> pl.DataFrame:
@@ -164,12 +166,16 @@ def tasks(results: pl.DataFrame, score: str, k: int | None = ALL) -> pl.DataFram
             pl.col("chosen").drop_nulls().unique(maintain_order=True).str.join(" | "),
         )
     )
-    return out.with_columns(
-        source=pl.lit(OURS),
-        lower=pl.when(one).then("_lower").otherwise(pl.col("value") - pl.col("_spread")),
-        upper=pl.when(one).then("_upper").otherwise(pl.col("value") + pl.col("_spread")),
-        reliable=pl.col("n_positive") >= RELIABLE_POSITIVES,
-    ).drop("_lower", "_upper", "_spread")
+    return (
+        out.with_columns(
+            source=pl.lit(OURS),
+            lower=pl.when(one).then("_lower").otherwise(pl.col("value") - pl.col("_spread")),
+            upper=pl.when(one).then("_upper").otherwise(pl.col("value") + pl.col("_spread")),
+            reliable=pl.col("n_positive") >= RELIABLE_POSITIVES,
+        )
+        .with_columns(_POSSIBLE)
+        .drop("_lower", "_upper", "_spread")
+    )
 
 
 def published_tasks(score: str, k: int = ALL) -> pl.DataFrame:
@@ -218,7 +224,10 @@ def ablations(groups: pl.DataFrame | None, family: str, versions: Sequence[str],
         name = pl.col("head") if family == "encoder" else pl.col("model") + " " + pl.col("head")
         variant = pl.when((pl.col("variant") == UNCHANGED) & (family == "encoder")).then("model").otherwise("variant")
         parts.insert(
-            0, both.with_columns(source=pl.lit(OURS), variant=variant, model=name, note=_PARTIAL).select(columns)
+            0,
+            both.with_columns(_POSSIBLE, source=pl.lit(OURS), variant=variant, model=name, note=_PARTIAL).select(
+                columns
+            ),
         )
     out = pl.concat(parts)
     order = {

@@ -47,7 +47,7 @@ def _interval(value: float | None, lower: float | None, upper: float | None) -> 
         return "not defined"
     if lower is None or lower != lower or upper is None:
         return f"{value:.3f}"
-    return f"{value:.3f} ({lower:.3f} to {upper:.3f})"
+    return f"{value:.3f} ({max(lower, 0):.3f} to {min(upper, 1):.3f})"  # no score lies beyond
 
 
 _P = ("p_value", "p_holm")

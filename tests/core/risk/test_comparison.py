@@ -180,3 +180,23 @@ def test_one_replicate_has_no_spread_and_each_replicate_says_what_it_chose():
 )
 def test_a_p_value_is_never_nought(p, text):
     assert p_text(p) == text
+
+
+def test_no_interval_reaches_where_no_score_lies():
+    """Mean and 1.96 standard deviations do: 0.99 + 1.96 x 0.02 is above 1."""
+    rows = [row(TASK, 0.99, k, r) for k, replicates in ((-1, 1), (8, 5)) for r in range(replicates)]
+    rows += [row(TASK, 0.01, 8, r) | {"model": "n"} for r in range(5)]
+    rows += [row(TASK, value, 4, r) | {"model": "n"} for r, value in enumerate((0.0, 0.0, 0.3))]
+    rows = [one | {"upper": min(one["upper"], 1.0)} for one in rows]
+    table = results_table(rows)
+    groups = groups_table(table)
+    for shown in (
+        standing(groups, []),
+        standing(groups, [], k=8),
+        tasks(table, "auroc", None),
+        curves(groups, table, "macro", "auroc", []),
+        curves(groups, table, TASK, "auroc", []),
+        ablations(groups.with_columns(variant=pl.lit("context=512")), "context", []),
+    ):
+        assert shown.height and shown["lower"].min() >= 0 and shown["upper"].max() <= 1
+    assert groups["upper"].max() > 1  # the run's own table keeps the paper's rule
