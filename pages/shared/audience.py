@@ -8,8 +8,9 @@ import streamlit as st
 from pages.shared import url
 
 _STATE = "_audience"
-LARGER = 19 / 15
-"""How much larger all is: the root size of the style sheet's audience mode to that of the theme."""
+_ROOT = 19
+LARGER = _ROOT / 15
+"""How much larger all is: the root size of this mode to that of the theme."""
 
 
 def on() -> bool:
@@ -18,7 +19,7 @@ def on() -> bool:
 
 
 def switch() -> None:
-    """Draw the switch in the side bar; the style sheet enlarges a page that has the container ``audience``.
+    """Draw the switch in the side bar; while it is on, everything grows with the root size.
 
     A new session begins as its address says. Later the session knows better, but that Back and Forward may lead to
     an address of this mode: they turn it on, and never off before those who look on.
@@ -31,7 +32,9 @@ def switch() -> None:
         st.session_state[_STATE] = on() or url.read("audience") == "1"
     url.carry(audience="1" if on() else None)
 
-    with st.sidebar, st.container(key="audience" if on() else "no-audience"):
+    if on():  # not ``html:has(...)`` in the style sheet: with it each change of the page styles all of the page again
+        st.html(f"<style>html {{ font-size: {_ROOT}px !important; }}</style>")
+    with st.sidebar:
         st.session_state["choose-audience"] = on()
         st.toggle(
             "Audience mode",

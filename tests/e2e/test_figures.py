@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.app_process import go, settle
 from tests.e2e.conftest import App
@@ -102,7 +102,7 @@ def test_a_reload_keeps_audience_mode(app: App, browser: Browser):
     page.wait_for_url("**audience=1**")
     assert "subject=" not in page.url
     page.reload()
-    page.wait_for_selector(".st-key-audience")
+    expect(page.locator("html")).to_have_css("font-size", "19px")
     page.locator("[data-testid=stSidebarNav]").get_by_text("Benchmark").click()
     page.wait_for_url("**/benchmark?audience=1**")
     page.context.close()

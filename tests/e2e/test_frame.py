@@ -38,6 +38,24 @@ def test_banner_stays_in_sight(hostile: App, page: Page):
     assert page.locator(".st-key-safety-banner button").count() == 0
 
 
+def test_banner_leaves_room_for_the_logo_of_a_folded_side_bar(hostile: App, page: Page):
+    go(page, f"{hostile.url}/patients?subject={cohort.RICH}")
+    page.locator("[data-testid=stSidebar]").hover()
+    page.locator("[data-testid=stSidebarCollapseButton] button").click()
+    page.wait_for_timeout(800)
+    logo, banner = page.locator("[data-testid=stHeaderLogo]").bounding_box(), page.locator(".st-key-safety-banner")
+    assert logo and banner.bounding_box()["x"] >= logo["x"] + logo["width"]
+
+
+def test_what_waits_pales_in_one_step(hostile: App, page: Page):
+    """A fade draws the page 60 times a second for a second."""
+    go(page, f"{hostile.url}/patients?subject={cohort.RICH}")
+    page.locator(".stApp").evaluate("app => app.setAttribute('data-test-script-state', 'running')")
+    old = page.locator("[data-testid=stMain] [data-testid=stElementContainer]").first
+    old.evaluate("element => { element.dataset.stale = 'true'; element.style.transition = 'opacity 1s ease-in 0.5s' }")
+    expect(old).to_have_css("transition-duration", "0s")
+
+
 def test_a_page_at_work_says_so_in_sight(hostile: App, page: Page):
     """Streamlit's own sign stands behind the banner, and its moving pictures cost every page that waits."""
     go(page, f"{hostile.url}/patients?subject={cohort.RICH}")

@@ -1,5 +1,6 @@
 """Contrast of the theme (WCAG 2.2): 4.5:1 for text, 3:1 for graphics, in both themes."""
 
+import re
 import tomllib
 from itertools import product
 from pathlib import Path
@@ -58,6 +59,12 @@ def test_marks_in_figures_and_icons_stand_out(name):
 
 def test_figures_use_the_palette_of_the_theme():
     assert tuple(CONFIG["theme"]["chartCategoricalColors"]) == charts.CATEGORICAL
+
+
+def test_no_rule_of_the_style_sheet_searches_the_page():
+    """``:has(x)`` without ``>`` has a browser style all of the page again whenever an x comes or goes anywhere."""
+    sheet = (Path(__file__).resolve().parents[2] / "assets" / "style.css").read_text()
+    assert re.findall(r":has\((?!> ).*", sheet) == []
 
 
 def test_nothing_phones_home_and_no_traceback_is_shown():
