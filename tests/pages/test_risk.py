@@ -47,6 +47,22 @@ def test_four_groups_are_shown_with_average_and_words(rich):
     assert "average of Chartlight demo cohort" in text and "held-out cases positive" in figures(rich).lower()
 
 
+def test_either_mark_of_a_row_leads_to_its_task_and_a_figure_has_few_traces(rich):
+    """A browser pays for each trace, twice."""
+    seen = []
+    for chart in rich.get("plotly_chart")[: len(GROUPS)]:
+        traces = json.loads(chart.proto.spec)["data"]
+        assert len(traces) <= 3
+        marks = next(trace for trace in traces if trace["mode"] == "markers")
+        rows: dict[float, list] = {}
+        for row, key, hover in zip(marks["y"], marks["customdata"], marks["hovertext"], strict=True):
+            rows.setdefault(row, []).append((key[0], hover.startswith("average of ")))
+        for average, patient in rows.values():
+            assert average == (patient[0], True) and not patient[1]
+            seen.append(patient[0])
+    assert len(seen) == len(set(seen)) > 15 and "guo_icu" in seen
+
+
 def test_the_page_and_the_command_give_the_same_numbers(open_page, cohort_folder, capsys, monkeypatch):
     files = {}
     monkeypatch.setattr(

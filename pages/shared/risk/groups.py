@@ -1,6 +1,6 @@
 """The scores of one group on one scale: the patient's probability, its interval, and the cohort's average."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -62,50 +62,16 @@ def figure(
     place = (lambda p: float(p)) if scale == "Percent" else _log_odds
     ticks = tuple(end * quarter / 4 for quarter in range(5)) if scale == "Percent" else _LOG_ODDS_TICKS
     edges = (-0.02 * end, 1.02 * end) if scale == "Percent" else (_log_odds(_LOWEST), _log_odds(0.995))
+    names = [(row, f"<b>{score.name}</b>") for row, score in enumerate(scores)]
+    meanings = [(row, words(score, outside.get(score.task, ""))) for row, score in enumerate(scores)]
+    numbers = [(row, _numbers(score, score.task in outside)) for row, score in known]
+    averages = [(row, f"average {percent(score.prevalence)}") for row, score in known if score.task not in outside]
+    begin, stop = (edges[0], "middle right"), (edges[1], "middle left")
     return charts.figure(
         ROW * len(scores) + 38,
-        _scales(len(scores), edges),
         _intervals([(row, score) for row, score in known if score.task not in outside], place),
-        go.Scatter(
-            x=[place(score.prevalence) for _, score in known],
-            y=[row for row, _ in known],
-            mode="markers",
-            marker={"symbol": "line-ns", "size": 13, "line": {"width": 2, "color": charts.SLATE}},
-            name="Cohort average",
-            customdata=[f"{charts.plain(score.cohort)}: {percent(score.prevalence)}" for _, score in known],
-            hovertemplate="average of %{customdata}<extra></extra>",
-        ),
-        go.Scatter(
-            x=[place(score.probability) for _, score in known],
-            y=[row for row, _ in known],
-            mode="markers",
-            marker={
-                "symbol": ["diamond-open" if score.task in outside else "diamond" for _, score in known],
-                "size": 13,
-                "color": [charts.SLATE if score.task in outside else charts.BLUE for _, score in known],
-            },
-            name="This patient",
-            customdata=[
-                [key_of(score), f"{charts.plain(score.natural_frequency, 160)}.", _basis(score)] for _, score in known
-            ],
-            hovertemplate="%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
-        ),
-        _words([(row, f"<b>{score.name}</b>") for row, score in enumerate(scores)], edges[0], "right", ABOVE),
-        _words(
-            [(row, words(score, outside.get(score.task, ""))) for row, score in enumerate(scores)],
-            edges[0],
-            "right",
-            BELOW,
-            small=True,
-        ),
-        _words([(row, _numbers(score, score.task in outside)) for row, score in known], edges[1], "left", ABOVE),
-        _words(
-            [(row, f"average {percent(score.prevalence)}") for row, score in known if score.task not in outside],
-            edges[1],
-            "left",
-            BELOW,
-            small=True,
-        ),
+        _marks(known, place, outside),
+        _words((names, *begin, ABOVE), (meanings, *begin, BELOW), (numbers, *stop, ABOVE), (averages, *stop, BELOW)),
         dragmode=False,
         margin={"l": 14, "r": 14, "t": 2, "b": 32},
         shapes=[_band(row) for row, score in enumerate(scores) if key_of(score) == chosen],
@@ -119,8 +85,8 @@ def figure(
         },
         yaxis={
             "range": [len(scores) - 0.5, -0.5],
+            "tickvals": list(range(len(scores))),  # the grid is each row's scale
             "showticklabels": False,
-            "showgrid": False,
             "fixedrange": True,
             "automargin": False,
         },
@@ -140,7 +106,7 @@ def alt(group: str, scores: Sequence[TaskScore], outside: Mapping[str, str]) -> 
 
 
 def _intervals(known: Sequence[tuple[int, TaskScore]], place: Callable[[float], float]) -> go.Scatter:
-    """The intervals of all rows as one trace, broken between rows: each trace costs the browser."""
+    """The intervals of all rows, broken between rows. One trace, as marks and words are: a browser pays for each."""
     return go.Scatter(
         x=[value for _, score in known for value in (*map(place, score.interval), None)],
         y=[value for row, _ in known for value in (row, row, None)],
@@ -151,14 +117,26 @@ def _intervals(known: Sequence[tuple[int, TaskScore]], place: Callable[[float], 
     )
 
 
-def _scales(rows: int, edges: tuple[float, float]) -> go.Scatter:
-    """Each row's scale, from edge to edge."""
+def _marks(
+    known: Sequence[tuple[int, TaskScore]], place: Callable[[float], float], outside: Container[str]
+) -> go.Scatter:
+    """The averages of all rows and, over them, the patient's probabilities."""
+    averages = [f"average of {charts.plain(score.cohort)}: {percent(score.prevalence)}" for _, score in known]
+    patients = [f"{charts.plain(score.natural_frequency, 160)}.<br>{_basis(score)}" for _, score in known]
+    open_ = [score.task in outside for _, score in known]
     return go.Scatter(
-        x=[*edges, None] * rows,
-        y=[value for row in range(rows) for value in (row, row, None)],
-        mode="lines",
-        line={"color": charts.LINE, "width": 1},
-        hoverinfo="skip",
+        x=[place(score.prevalence) for _, score in known] + [place(score.probability) for _, score in known],
+        y=[row for row, _ in known] * 2,
+        mode="markers",
+        marker={
+            "symbol": ["line-ns"] * len(known) + ["diamond-open" if grey else "diamond" for grey in open_],
+            "size": 13,
+            "color": [charts.SLATE] * len(known) + [charts.SLATE if grey else charts.BLUE for grey in open_],
+            "line": {"width": [2] * len(known) + [0] * len(known), "color": charts.SLATE},
+        },
+        customdata=[[key_of(score)] for _, score in known] * 2,
+        hovertext=averages + patients,
+        hovertemplate="%{hovertext}<extra></extra>",
     )
 
 
@@ -168,18 +146,20 @@ def _band(row: int) -> dict:
     return {"type": "rect", **edges, "fillcolor": charts.FAINT, "line": {"width": 0}, "layer": "below"}
 
 
-def _words(rows: Sequence[tuple[int, str]], edge: float, side: str, above: float, small: bool = False) -> go.Scatter:
-    """Words of each row that begin (``side`` right) or end (left) at an edge of the plot.
+def _words(*columns: tuple[Sequence[tuple[int, str]], float, str, float]) -> go.Scatter:
+    """Words of rows, in columns: each has its words by row, the x where they begin or end, on which side of it they
+    stand, and how far above their row's scale; below it they are small.
 
-    One trace of text: a browser measures every annotation by itself, which took half of the page's time.
+    Words are one trace: a browser measures every annotation by itself, which took half of the page's time.
     """
+    places = [(x, row - above, text, side, above) for rows, x, side, above in columns for row, text in rows]
     return go.Scatter(
-        x=[edge] * len(rows),
-        y=[row - above for row, _ in rows],
+        x=[x for x, *_ in places],
+        y=[y for _, y, *_ in places],
         mode="text",
-        text=[text for _, text in rows],
-        textposition=f"middle {side}",
-        textfont={"size": 11} if small else None,
+        text=[text for _, _, text, *_ in places],
+        textposition=[side for *_, side, _ in places],
+        textfont={"size": [13 if above > 0 else 11 for *_, above in places]},
         cliponaxis=False,
         hoverinfo="skip",
     )
