@@ -13,15 +13,14 @@ from core.ehr.tasks import GROUPS
 from core.risk.fewshot import ALL
 from core.risk.model_names import FAMILIES
 from core.risk.published import published
-from core.risk.results import partial_mean
+from core.risk.results import partial_mean, scarcest
+from core.risk.score import MIN_CASES
 from core.risk.subtasks import ALL_SUBTASKS
 
 OURS = "This run"
 """Source of a run's own rows; published rows have their version there."""
 UNCHANGED = "as it is"
 """Variant of a run's model without the ablation."""
-RELIABLE_POSITIVES = 30
-"""Held-out positives under which a task's figure is not reliable."""
 PLACES: tuple[str, ...] = ("macro", *GROUPS)
 _VALUES = {
     "lookback": tuple(LOOKBACKS),
@@ -140,10 +139,13 @@ def tasks(results: pl.DataFrame, score: str, k: int | None = ALL) -> pl.DataFram
 
     Returns:
         Columns ``source``, ``model``, ``task`` (sub-task key), ``k``, ``value``, ``lower``, ``upper``, ``n``,
-        ``n_positive``, ``reliable``, ``replicate_std`` (null of a single replicate), ``chosen`` (of each replicate,
-        once).
+        ``n_positive``, ``patients_with`` (held-out patients with a positive, null in runs of an older version),
+        ``reliable`` (by patients, :data:`core.risk.score.MIN_CASES`), ``replicate_std`` (null of a single replicate),
+        ``chosen`` (of each replicate, once).
     """
     wanted = results.filter((pl.col("score") == score) & (pl.col("variant") == ""))
+    if "patients_with" not in wanted.columns:
+        wanted = wanted.with_columns(patients_with=pl.lit(None, pl.Int64))
     if k is not None:
         wanted = wanted.filter(pl.col("k") == k)
     key = pl.struct("labeling_function", "sub_task").map_elements(
@@ -153,7 +155,7 @@ def tasks(results: pl.DataFrame, score: str, k: int | None = ALL) -> pl.DataFram
     one = pl.col("k") == ALL
     out = (
         named(wanted)
-        .with_columns(task=key)
+        .with_columns(task=key, _scarcest=scarcest(wanted))
         .group_by("model", "task", "k", maintain_order=True)
         .agg(
             pl.col("value").mean(),
@@ -163,6 +165,8 @@ def tasks(results: pl.DataFrame, score: str, k: int | None = ALL) -> pl.DataFram
             pl.when(pl.len() > 1).then(pl.col("value").std(ddof=0)).alias("replicate_std"),
             pl.col("n").max(),
             pl.col("n_positive").max(),
+            pl.col("_scarcest").max(),
+            pl.col("patients_with").max(),
             pl.col("chosen").drop_nulls().unique(maintain_order=True).str.join(" | "),
         )
     )
@@ -171,10 +175,10 @@ def tasks(results: pl.DataFrame, score: str, k: int | None = ALL) -> pl.DataFram
             source=pl.lit(OURS),
             lower=pl.when(one).then("_lower").otherwise(pl.col("value") - pl.col("_spread")),
             upper=pl.when(one).then("_upper").otherwise(pl.col("value") + pl.col("_spread")),
-            reliable=pl.col("n_positive") >= RELIABLE_POSITIVES,
+            reliable=pl.col("_scarcest") >= MIN_CASES,
         )
         .with_columns(_POSSIBLE)
-        .drop("_lower", "_upper", "_spread")
+        .drop("_lower", "_upper", "_spread", "_scarcest")
     )
 
 

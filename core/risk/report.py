@@ -14,12 +14,12 @@ from core.risk.comparison import p_text
 from core.risk.fewshot import ALL
 from core.risk.model_names import model_key, model_name
 from core.risk.published import CHEXPERT_NOTE, LEAK_NOTE, VERSIONS, published
-from core.risk.results import partial_mean
+from core.risk.results import partial_mean, scarcest
 from core.risk.run_record import PATIENTS_NOTES, is_synthetic, record_rows
 from core.risk.runner import BenchmarkResult
+from core.risk.score import MIN_CASES
 from core.safety import EXPORT_NOTICE
 
-FEW_POSITIVES = 30
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1b2430;background:#fff;max-width:88rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #cfd6df;padding-bottom:.2rem}
@@ -85,6 +85,7 @@ def _mean(row: dict) -> str:
 def _tasks(results: pl.DataFrame) -> str:
     rows = []
     wanted = results.filter((pl.col("k") == ALL) & pl.col("score").is_in(["auroc", "auprc", "brier_calibrated"]))
+    wanted = wanted.with_columns(few=scarcest(wanted) < MIN_CASES)
     keys = ["labeling_function", "sub_task", "model", "head", "variant"]
     for key, cells in wanted.group_by(keys, maintain_order=True):
         about = dict(zip(keys, key))
@@ -92,7 +93,7 @@ def _tasks(results: pl.DataFrame) -> str:
         first = next(iter(by_score.values()))
         task = TASK_BY_ID[about["labeling_function"]]
         name = about["sub_task"] if task.label_type == "findings" else task.name
-        few = " few positives" if first["n_positive"] < FEW_POSITIVES else ""
+        few = " too few patients" if first["few"] else ""
         shown = [
             _interval(*(by_score[s][c] for c in ("value", "lower", "upper"))) if s in by_score else "-"
             for s in ("auroc", "auprc", "brier_calibrated")
@@ -186,8 +187,8 @@ def render_report(result: BenchmarkResult, title: str) -> str:
         f"<p class=notice>{escape(PATIENTS_NOTES[is_synthetic(result.record)])}</p>",
         "<p class=small>Intervals: 95 % over patient-level bootstrap replicates of the held-out split (tasks), or "
         "1.96 standard deviations by the paper's rule (groups and macro). AUROC and AUPRC are those of the scores as "
-        f"the model gives them. Tasks with fewer than {FEW_POSITIVES} held-out positives are marked: their figures "
-        "say little.</p>",
+        f"the model gives them. Tasks with fewer than {MIN_CASES} held-out patients with the outcome, or without it, "
+        "are marked: their figures say little.</p>",
         "<h2>Groups and macro values (AUROC)</h2>",
         "<p class=small>Macro is the mean of the four groups, a group the mean of its tasks. Where a value says of "
         "how many (“4 of 6 tasks”), it compares only with values over the same tasks.</p>",

@@ -39,7 +39,8 @@ COLUMNS = (
     "mean",
     "upper",
 )
-"""EHRSHOT's columns; ours follow after them: variant, n, n_positive, undefined, chosen."""
+"""EHRSHOT's columns; ours follow after them: variant, n, n_positive, undefined, chosen, patients_with (held-out
+patients with a positive), patients_without (with a negative)."""
 
 
 def result_rows(unit: UnitResult, labels: TaskLabels) -> list[dict]:
@@ -47,7 +48,7 @@ def result_rows(unit: UnitResult, labels: TaskLabels) -> list[dict]:
     rows = []
     spec = unit.spec
     for part in unit.parts:
-        target = labels.target[part.key][part.rows]
+        target, patients = labels.target[part.key][part.rows], labels.subject[part.rows]
         common = {
             "labeling_function": spec.task,
             "sub_task": SUBTASK_BY_KEY[part.key].paper_name,
@@ -60,6 +61,8 @@ def result_rows(unit: UnitResult, labels: TaskLabels) -> list[dict]:
             "variant": spec.variant,
             "n": len(target),
             "n_positive": int(target.sum()),
+            "patients_with": len(np.unique(patients[target == 1])),
+            "patients_without": len(np.unique(patients[target == 0])),
             "chosen": part.chosen,
         }
         for i, (name, metric) in enumerate(METRICS.items()):
@@ -106,7 +109,24 @@ _SCHEMA = {
     "n_positive": pl.Int64,
     "undefined": pl.Int64,
     "chosen": pl.String,
+    "patients_with": pl.Int64,
+    "patients_without": pl.Int64,
 }
+
+
+def scarcest(results: pl.DataFrame) -> pl.Expr:
+    """How many held-out patients the rarer outcome of a results table's rows has, the smaller of with and without.
+
+    Tables of an older version do not say: there labels stand for patients.
+    """
+    has = set(results.columns)
+    counts = []
+    for column, labels in (
+        ("patients_with", pl.col("n_positive")),
+        ("patients_without", pl.col("n") - pl.col("n_positive")),
+    ):
+        counts.append(pl.coalesce(column, labels) if column in has else labels)
+    return pl.min_horizontal(counts)
 
 
 def results_table(rows: Sequence[dict]) -> pl.DataFrame:

@@ -537,3 +537,15 @@ def test_a_difference_without_a_defined_replicate_has_no_interval(open_page, run
     text = shown(app)
     assert "across 2 tasks" in text and "2 show no clear difference. Not tested: 1" in text
     assert "exclude" not in text and "nan" not in drawn(app)
+
+
+def test_the_benchmark_calls_reliable_what_a_score_does(open_page):
+    """32 positives of 25 patients: Risk gives no reliable estimate of hypertension with the shipped heads."""
+    table = open_page(PAGE, query={"benchmark": "Tasks"}).dataframe[0].value.set_index("Task")
+    row = table.loc["Hypertension"].iloc[0]
+    assert (row["Positives"], row["Of patients"], row["Estimate"]) == (32, 25, "not reliable")
+    assert (table.drop("Hypertension")["Estimate"] == "reliable").all()
+    app = open_page(PAGE, query={"benchmark": "Calibration"})
+    app.selectbox(key="calibration-task").set_value("new_hypertension").run()
+    sound(app)
+    assert "25 held-out patients of the rarer outcome, fewer than 30" in shown(app)

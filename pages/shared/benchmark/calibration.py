@@ -5,9 +5,10 @@ import polars as pl
 import streamlit as st
 
 from core.figures import Plot, Series
-from core.risk.comparison import OURS, RELIABLE_POSITIVES, mean_replicates
+from core.risk.comparison import OURS, mean_replicates
 from core.risk.metrics import brier, calibration_in_the_large, calibration_slope_intercept, ece, ici, reliability_curve
 from core.risk.model_names import model_name
+from core.risk.score import MIN_CASES
 from pages.shared import empty
 from pages.shared.benchmark import draw, looks, pick, source
 from pages.shared.benchmark.source import Run
@@ -36,7 +37,7 @@ def show(run: Run) -> None:
         )
     rows = mean_replicates(rows.filter(pl.col("k") == k))
     column = COLUMNS[which or "Calibrated"]
-    positives = int(rows.group_by("model").agg(pl.col("label").sum())["label"].max() or 0)
+    patients = min(rows.filter(pl.col("label") == label)["patient_id"].n_unique() for label in (0, 1))
     if not rows.height:
         empty.show("There are no predictions of this choice", key="calibration")
         return
@@ -44,9 +45,10 @@ def show(run: Run) -> None:
     with left:
         draw.show(plot(rows, column, looks.TASK_NAMES.get(task, task), run), "calibration", 440)
     with right:
-        if positives < RELIABLE_POSITIVES:
+        if patients < MIN_CASES:
             st.markdown(
-                f":material/info: {positives} positives, fewer than {RELIABLE_POSITIVES}: no reliable estimate."
+                f":material/info: {patients} held-out patients of the rarer outcome, fewer than {MIN_CASES}: no "
+                "reliable estimate."
             )
         st.caption(
             "Groups by predicted probability, up to ten of about equal size (equal ones stay together); bars are "

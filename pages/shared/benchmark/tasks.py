@@ -5,9 +5,10 @@ import polars as pl
 import streamlit as st
 
 from core.figures import Plot, Series
-from core.risk.comparison import RELIABLE_POSITIVES, interval_text, published_tasks, tasks
+from core.risk.comparison import interval_text, published_tasks, tasks
 from core.risk.model_names import model_name
 from core.risk.published import LEADERBOARD
+from core.risk.score import MIN_CASES
 from pages.shared import empty
 from pages.shared.benchmark import draw, looks, pick
 from pages.shared.benchmark.source import Run
@@ -38,9 +39,9 @@ def show(run: Run) -> None:
             alt="AUROC, AUPRC and Brier score of every task and model with n and positives",
         )
     st.caption(
-        f"Hollow marks: fewer than {RELIABLE_POSITIVES} held-out positives, no reliable estimate. Intervals: 95 %, "
-        "patient-level bootstrap; averaged over replicates with few examples. The Brier score in the "
-        f"table is that of calibrated probabilities. {run.note}"
+        f"Hollow marks: fewer than {MIN_CASES} held-out patients with the outcome, or without it, no reliable "
+        "estimate. Intervals: 95 %, patient-level bootstrap; averaged over replicates with few examples. The Brier "
+        f"score in the table is that of calibrated probabilities. {run.note}"
     )
 
 
@@ -81,11 +82,11 @@ def plot(ours: pl.DataFrame | None, theirs: pl.DataFrame | None, kept: list[str]
                 hollow=[not reliable for reliable in part["reliable"]],
             )
         )
-    few = 0 if ours is None else ours.filter(~pl.col("reliable"))["task"].n_unique()
+    few = 0 if ours is None else ours.filter(~pl.col("reliable") & pl.col("task").is_in(kept))["task"].n_unique()
     return Plot(
         f"{score} by task",
         f"{score} of {len(order)} tasks and findings for {len(models)} models with 95 % intervals; {few} of the run's "
-        "have too few positives for a reliable estimate.",
+        "have too few patients for a reliable estimate.",
         series,
         x_title=score,
         y_title="task",
@@ -116,6 +117,7 @@ def table(results: pl.DataFrame, k: int, kept: list[str]) -> pd.DataFrame:
                 "Model": model_name(row["model"]),
                 "Held out": row["n"],
                 "Positives": row["n_positive"],
+                "Of patients": row["patients_with"],
                 "Estimate": "reliable" if row["reliable"] else "not reliable",
                 "AUROC": text["auroc"].get(at, ""),
                 "AUPRC": text["auprc"].get(at, ""),

@@ -200,3 +200,18 @@ def test_no_interval_reaches_where_no_score_lies():
     ):
         assert shown.height and shown["lower"].min() >= 0 and shown["upper"].max() <= 1
     assert groups["upper"].max() > 1  # the run's own table keeps the paper's rule
+
+
+@pytest.mark.parametrize(
+    ("patients_with", "patients_without", "reliable"), [(30, 30, True), (29, 80, False), (80, 29, False)]
+)
+def test_a_reliable_figure_rests_on_patients_as_a_score_does(patients_with, patients_without, reliable):
+    """Thirty labels of one patient are one case."""
+    counts = {"patients_with": patients_with, "patients_without": patients_without}
+    found = tasks(results_table([row(TASK, 0.8) | counts]), "auroc").row(0, named=True)
+    assert (found["reliable"], found["patients_with"]) == (reliable, patients_with)
+
+
+def test_a_run_of_an_older_version_has_labels_in_place_of_patients(results):
+    old = results.drop("patients_with", "patients_without")
+    assert dict(tasks(old, "auroc").select("task", "reliable").iter_rows()) == {TASK: True, LAB: False}

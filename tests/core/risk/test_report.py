@@ -172,7 +172,7 @@ def test_names_from_data_are_escaped_in_the_report():
     html = render_report(BenchmarkResult(results, groups_table(results), empty, [problem], 0, 0), "<i>d</i>")
     for bad in ("<img", "<script", "<b>x", "<i>d"):
         assert bad not in html
-    assert "few positives" in html
+    assert "too few patients" in html
 
 
 def test_cards_of_trained_heads_are_complete(heads_folder):
@@ -212,3 +212,11 @@ def test_no_p_value_is_nought_in_the_report():
     results = results_table([])
     html = render_report(BenchmarkResult(results, groups_table(results), pl.DataFrame([difference]), [], 0, 0), "d")
     assert html.count("<td>&lt;0.001</td>") == 2 and "<td>0.000</td>" not in html
+
+
+def test_the_table_counts_the_patients_behind_a_figure(run_folder):
+    results, rows = read_result(run_folder).results, pl.read_parquet(run_folder / "predictions.parquet")
+    for (task, k), part in results.group_by("labeling_function", "k"):
+        of = rows.filter((pl.col("labeling_function") == task) & (pl.col("k") == k))
+        for column, label in (("patients_with", 1), ("patients_without", 0)):
+            assert set(part[column]) == {len(set(of.filter(pl.col("label") == label)["patient_id"]))}
