@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from core.ehr.markdown import SerializationOptions, serialize
+from core.ehr.numbers import every_digit
 from core.ehr.record import Record
 from core.ehr.task_scope import OutsideDefinition, outside_definitions
 from core.errors import InputError
@@ -31,7 +32,7 @@ class SetValue:
     value: float
 
     def __str__(self) -> str:
-        return f"set the value of event {self.row} to {self.value:g}"
+        return f"set the value of event {self.row} to {every_digit(self.value)}"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class AddEvent:
     visit_id: int | None = None
 
     def __str__(self) -> str:
-        value = "" if self.value is None else f" = {self.value:g} {self.unit or ''}".rstrip()
+        value = "" if self.value is None else f" = {every_digit(self.value)} {self.unit or ''}".rstrip()
         return f"add {self.code}{value} at {self.time:%Y-%m-%d %H:%M}"
 
 

@@ -549,3 +549,14 @@ def test_the_benchmark_calls_reliable_what_a_score_does(open_page):
     app.selectbox(key="calibration-task").set_value("new_hypertension").run()
     sound(app)
     assert "25 held-out patients of the rarer outcome, fewer than 30" in shown(app)
+
+
+def test_subgroups_say_on_how_few_examples_their_models_learned(open_page, run_folder, cohort, tmp_path):
+    folder = tmp_path / "few"
+    shutil.copytree(run_folder, folder)
+    rows = pl.read_parquet(folder / "predictions.parquet")
+    rows.filter(pl.col("k") != -1).write_parquet(folder / "predictions.parquet")
+    for results, said in ((run_folder, False), (folder, True)):
+        app = open_page(PAGE, datasets=cohort, query={"benchmark": "Subgroups"}, results=results)
+        sound(app)
+        assert ("Trained on 8 examples a class." in shown(app)) == said

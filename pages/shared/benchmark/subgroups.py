@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.figures import Plot, Series
 from core.risk.comparison import OURS, interval_text, mean_replicates, shots_of
+from core.risk.fewshot import ALL
 from core.risk.model_names import model_name
 from core.risk.score import percent_text, tenths_text
 from core.risk.subgroups import MIN_CELL, MIN_EVENTS, SubgroupRow, attributes_of_rows, subgroup_table
@@ -31,7 +32,8 @@ def show(run: Run) -> None:
         if picked is None:
             return
         task, rows = picked
-        rows = mean_replicates(rows.filter(pl.col("k") == shots_of(rows)[-1]))
+        k = shots_of(rows)[-1]
+        rows = mean_replicates(rows.filter(pl.col("k") == k))
         models = rows["model"].unique(maintain_order=True).to_list()
         model = st.selectbox(
             "Model", models, format_func=model_name, key="subgroups-model", width=320, persist_state="session"
@@ -68,9 +70,10 @@ def show(run: Run) -> None:
     draw.show(plot(cells, looks.TASK_NAMES.get(task, task), model, run), "subgroups")
     st.dataframe(table(cells), hide_index=True, key="subgroups-table", alt="Metrics of each subgroup")
     st.caption(
-        f"Cells of fewer than {MIN_CELL} patients are suppressed, and the next smallest with a single one, so that it "
-        f"cannot be had by subtraction; no AUROC with fewer than {MIN_EVENTS} positives or negatives. Missed: share "
-        f"of positives below the threshold that gives {alerts or 10} alerts per 100 predictions "
+        ("" if k == ALL else f"Trained on {k} examples a class. ")
+        + f"Cells of fewer than {MIN_CELL} patients are suppressed, and the next smallest with a single one, so that "
+        f"it cannot be had by subtraction; no AUROC with fewer than {MIN_EVENTS} positives or negatives. Missed: share "
+        f"of positives below the lowest threshold that gives at most {alerts or 10} alerts per 100 predictions "
         f"({tenths_text(threshold)}). Intervals: 95 %, patient-level bootstrap. A difference between subgroups can "
         "come from how ill they are, how well they are recorded, or the model."
     )

@@ -165,3 +165,8 @@ def test_no_task_is_an_error_not_an_empty_page(dataset, encoder):
 def test_log_odds_add_up_over_sections_for_a_linear_encoder(dataset, encoder, heads):
     effects = section_attribution(dataset, 7, AT, encoder, one(heads))["guo_los"].effects
     assert np.isfinite([effect.only for effect in effects]).all()
+
+
+def test_an_edit_in_words_has_all_digits_of_its_value():
+    assert str(SetValue(3, 1234567.5)) == "set the value of event 3 to 1234567.5"
+    assert str(AddEvent("LOINC/777-3", AT, 250000.25, "/uL")).startswith("add LOINC/777-3 = 250000.25 /uL at ")

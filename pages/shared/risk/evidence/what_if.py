@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.ehr.escape import plain_text
 from core.ehr.meds_layout import BIRTH_CODES
+from core.ehr.numbers import every_digit, shortest
 from core.ehr.task_scope import clauses
 from core.ehr.timepoints import tasks_labelled_at
 from core.risk.score import TaskScore
@@ -65,7 +66,7 @@ def _change_value(case: Case, known: pl.DataFrame, edits: list) -> None:
         if value is None:
             st.toast("Give the new value first.", icon=":material/edit:")
         elif row is not None:
-            edits.append((f"{names[row].split(' · ')[0]} set to {value:g}", SetValue(row, value)))
+            edits.append((f"{names[row].split(' · ')[0]} set to {every_digit(value)}", SetValue(row, value)))
 
     with st.form("edit-value", border=True):
         st.markdown("**Change a value**")
@@ -101,7 +102,7 @@ def _add(case: Case, known: pl.DataFrame, edits: list) -> None:
             event = AddEvent(
                 code, case.patient.at, value, _usual_unit(known, code), _open_visit(known, case.patient.at)
             )
-            number = "" if value is None else f" {value:g}"
+            number = "" if value is None else f" {every_digit(value)}"
             edits.append((f"with {vocabulary.describe(code) or code}{number}", event))
 
     with st.form("edit-add", border=True):
@@ -170,7 +171,8 @@ def _by_change(real: TaskScore, new: TaskScore, off: Container[str]) -> tuple[bo
 
 def _value_name(case: Case, row: dict) -> str:
     name = case.patient.dataset.vocabulary.describe(row["code"]) or row["code"]
-    return f"{name} {row['numeric_value']:g} {row['unit'] or ''} · {case.patient.clock.show(row['time'])}"
+    value = every_digit(shortest(row["numeric_value"]))
+    return f"{name} {value} {row['unit'] or ''} · {case.patient.clock.show(row['time'])}"
 
 
 def _usual_unit(known: pl.DataFrame, code: str) -> str | None:
