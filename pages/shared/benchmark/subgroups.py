@@ -72,8 +72,8 @@ def show(run: Run) -> None:
     st.caption(
         ("" if k == ALL else f"Trained on {k} examples a class. ")
         + f"Cells of fewer than {MIN_CELL} patients are suppressed, and the next smallest with a single one, so that "
-        f"it cannot be had by subtraction; no AUROC with fewer than {MIN_EVENTS} positives or negatives. Missed: share "
-        f"of positives below the lowest threshold that gives at most {alerts or 10} alerts per 100 predictions "
+        f"it cannot be had by subtraction; no AUROC with fewer than {MIN_EVENTS} positives or negatives. Missed: "
+        f"share of positives below the lowest threshold that gives at most {alerts or 10} alerts per 100 predictions "
         f"({tenths_text(threshold)}). Intervals: 95 %, patient-level bootstrap. A difference between subgroups can "
         "come from how ill they are, how well they are recorded, or the model."
     )
