@@ -89,7 +89,9 @@ def run_ray(
 
 
 def _start(ray: Any, workers: int) -> None:
-    environment = {"env_vars": {"PYTHONPATH": str(PROJECT_ROOT)}}
+    own = os.environ.get("PYTHONPATH")
+    paths = os.pathsep.join([str(PROJECT_ROOT), *([own] if own else [])])  # the workers' replaces the one they inherit
+    environment = {"env_vars": {"PYTHONPATH": paths}}
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": environment}
     if os.environ.get("RAY_ADDRESS"):
         ray.init(**quiet)

@@ -10,6 +10,7 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -354,6 +355,18 @@ def workers_of(pid: int) -> list[int]:
         return False
 
     return [child for child, name in names.items() if "PartWorker" in name and below(child)]
+
+
+@pytest.mark.parametrize("own", [None, "/opt/a:/opt/b"])
+def test_ray_workers_find_the_project_and_what_the_driver_finds(monkeypatch, own):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if own:
+        monkeypatch.setenv("PYTHONPATH", own)
+    asked = {}
+    ray_engine._start(SimpleNamespace(init=lambda **options: asked.update(options)), 2)
+    paths = asked["runtime_env"]["env_vars"]["PYTHONPATH"].split(os.pathsep)
+    assert paths == [str(PROJECT_ROOT), *(own.split(":") if own else [])]
 
 
 @pytest.mark.slow
