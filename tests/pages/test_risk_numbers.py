@@ -5,8 +5,9 @@ import pytest
 
 from core.risk.heads import load_heads
 from core.risk.score import percent_text
+from core.risk.thresholds import threshold_table
 from core.settings import PROJECT_ROOT
-from pages.shared.risk.evidence.thresholds import _of_100, _steps
+from pages.shared.risk.evidence.thresholds import _of_100, _steps, figure
 from tests.pages import cohort
 from tests.pages.conftest import shown
 from tests.pages.test_patients import sound
@@ -53,3 +54,9 @@ def test_the_average_beside_similar_patients_is_not_rounded_away(open_page):
     sound(app)
     head = HEADS["new_celiac"]
     assert f"is {100 * head.n_positive / head.n:.1f} of 100" in shown(app)
+
+
+def test_hovering_over_a_threshold_tells_a_rare_alert_from_none():
+    head = HEADS["guo_icu"]
+    rows = threshold_table(head.reference_target, head.reference_probability, head.reference_cluster, np.array([0.1]))
+    assert figure(rows, 0.1).layout.yaxis.hoverformat == ".1%"

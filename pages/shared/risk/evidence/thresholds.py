@@ -76,7 +76,7 @@ def figure(rows: list[ThresholdRow], threshold: float) -> go.Figure:
     )
     chart.add_vline(threshold, line={"color": charts.SLATE, "width": 1})
     chart.update_xaxes(title="Threshold", tickformat=".0%" if max(x) > 0.05 else ".1%", hoverformat=".1%")
-    chart.update_yaxes(tickformat=".0%", range=[0, 1.02], hoverformat=".0%")
+    chart.update_yaxes(tickformat=".0%", range=[0, 1.02], hoverformat=".1%")
     return chart
 
 
