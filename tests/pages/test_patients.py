@@ -3,8 +3,10 @@
 import re
 from datetime import datetime
 
+import pandas as pd
 import polars as pl
 import pytest
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
 from core.ehr.budget import Packed, SectionTokens
@@ -33,8 +35,14 @@ def link_of(app: AppTest) -> dict[str, str]:
     return {name: value if isinstance(value, str) else value[0] for name, value in app.query_params.items()}
 
 
+def as_shown(frame) -> pd.DataFrame:
+    """A table as the page shows it: words in place of numbers where it has some."""
+    shown = frame.proto.arrow_data.styler.display_values
+    return convert_arrow_bytes_to_pandas_df(shown) if shown else frame.value
+
+
 def tables(app: AppTest) -> str:
-    return "\n".join(frame.value.to_csv() for frame in app.dataframe)
+    return "\n".join(as_shown(frame).to_csv() for frame in app.dataframe)
 
 
 def figures(app: AppTest) -> str:

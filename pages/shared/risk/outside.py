@@ -6,18 +6,22 @@ import streamlit as st
 
 from core.ehr.tasks import TASK_BY_ID
 from core.risk.score import TaskScore
-from pages.shared import charts
+from pages.shared import charts, tables
 from pages.shared.errors import plain
 from pages.shared.risk.groups import percent
 
 LEGEND = ":gray[◇] outside the task's definition"
 
 
-def number(score: TaskScore, outside: Container[str]) -> str:
-    """Write a score's probability for a table, after an open mark where its task is in ``outside``."""
-    if not score.reliable:
-        return "no estimate"
-    return f"{'◇ ' if score.task in outside else ''}{percent(score.probability)}"
+def column(scores: Sequence[TaskScore], outside: Container[str]) -> tables.Worded:
+    """Return a table's column of probabilities, after an open mark where the task is in ``outside``."""
+    return tables.Worded(
+        [score.probability if score.reliable else None for score in scores],
+        [
+            f"{'◇ ' if score.task in outside else ''}{percent(score.probability)}" if score.reliable else "no estimate"
+            for score in scores
+        ],
+    )
 
 
 def marker(scores: Sequence[TaskScore], outside: Container[str], color: str, symbol: str) -> dict:

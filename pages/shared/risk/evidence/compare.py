@@ -4,7 +4,6 @@ from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -12,7 +11,7 @@ from core.ehr.demo.cases import cases_of
 from core.ehr.timepoints import timepoints
 from core.errors import ChartlightError, InputError
 from core.risk.score import TaskScore
-from pages.shared import audience, charts, empty, selection
+from pages.shared import audience, charts, empty, selection, tables
 from pages.shared.encoders import others
 from pages.shared.errors import plain
 from pages.shared.patients.chart import Patient
@@ -49,6 +48,7 @@ def show(case: Case) -> None:
         return
     here = case.scored.clauses(case.patient.clock.day)
     outside.explain({"this": here, name: there}, {mine.task for mine, _ in pairs})
+    averages = [mine.prevalence for mine, _ in pairs]
     left, right = st.columns([3, 2], gap="large")
     with left:
         charts.show(
@@ -56,12 +56,12 @@ def show(case: Case) -> None:
         )
     with right:
         st.dataframe(
-            pd.DataFrame(
+            tables.table(
                 {
                     "Task": [mine.name for mine, _ in pairs],
-                    "This": [outside.number(mine, here) for mine, _ in pairs],
-                    name: [outside.number(their, there) for _, their in pairs],
-                    "Average": [percent(mine.prevalence) for mine, _ in pairs],
+                    "This": outside.column([mine for mine, _ in pairs], here),
+                    name: outside.column([their for _, their in pairs], there),
+                    "Average": tables.Worded(averages, [percent(average) for average in averages]),
                 }
             ),
             hide_index=True,

@@ -1,10 +1,10 @@
 """Tab Sensitivity: the score under other instructions, look-back windows and encoders."""
 
-import pandas as pd
 import streamlit as st
 
 from core.errors import ChartlightError
 from core.risk.sensitivity import Variant, sensitivity
+from pages.shared import tables
 from pages.shared.encoders import others
 from pages.shared.risk import scoring
 from pages.shared.risk.case import Case
@@ -47,19 +47,22 @@ def show(case: Case) -> None:
         )
         variants = variants + [_with(case, name) for name in chosen]
     shown = [variant for variant in variants if variant.score or variant.kind != "instruction"]
-    table = pd.DataFrame(
-        {
-            "Choice": [KINDS[variant.kind] for variant in shown],
-            "Set to": [variant.name for variant in shown],
-            "Probability": [_probability(variant) for variant in shown],
-            "Change in log-odds": ["" if variant.change is None else f"{variant.change:+.2f}" for variant in shown],
-            "Note": [variant.note for variant in shown],
-        }
-    )
+    found = [_probability(variant) for variant in shown]
     st.dataframe(
-        table,
+        tables.table(
+            {
+                "Choice": [KINDS[variant.kind] for variant in shown],
+                "Set to": [variant.name for variant in shown],
+                "Probability": tables.Worded([number for number, _ in found], [words for _, words in found]),
+                "Change in log-odds": [variant.change for variant in shown],
+                "Note": [variant.note for variant in shown],
+            }
+        ),
         hide_index=True,
-        column_config={"Note": st.column_config.TextColumn(width="large")},
+        column_config={
+            "Change in log-odds": st.column_config.NumberColumn(format="%+.2f"),
+            "Note": st.column_config.TextColumn(width="large"),
+        },
         alt="The score under other look-back windows, instructions and encoders",
     )
     if any(variant.kind == "instruction" and not variant.score for variant in variants):
@@ -73,10 +76,12 @@ def show(case: Case) -> None:
             others.explain(case.encoder_name, patient.dataset.path, "sensitivity")
 
 
-def _probability(variant: Variant) -> str:
+def _probability(variant: Variant) -> tuple[float | None, str]:
     if variant.score is None:
-        return "none"
-    return percent(variant.score.probability) if variant.score.reliable else "no reliable estimate"
+        return None, "none"
+    if not variant.score.reliable:
+        return None, "no reliable estimate"
+    return variant.score.probability, percent(variant.score.probability)
 
 
 def _with(case: Case, name: str) -> Variant:

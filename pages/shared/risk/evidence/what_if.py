@@ -4,7 +4,6 @@ import difflib
 from collections.abc import Container
 from datetime import datetime
 
-import pandas as pd
 import polars as pl
 import streamlit as st
 
@@ -15,7 +14,7 @@ from core.ehr.task_scope import clauses
 from core.ehr.timepoints import tasks_labelled_at
 from core.risk.score import TaskScore
 from core.risk.whatif import NOTICE, OFFER, AddEvent, Edit, RemoveCode, SetValue, WhatIf, what_if
-from pages.shared import audit, empty
+from pages.shared import audit, empty, tables
 from pages.shared.errors import plain
 from pages.shared.risk import outside
 from pages.shared.risk.case import Case
@@ -143,11 +142,11 @@ def _result(case: Case, edits: list[Edit]) -> None:
         st.markdown("**Scores** :gray[simulated, largest change first]")
         pairs = sorted(result.scores.values(), key=lambda pair: _by_change(*pair, off))
         st.dataframe(
-            pd.DataFrame(
+            tables.table(
                 {
                     "Task": [score.name for score, _ in pairs],
-                    "As it is": [outside.number(score, real) for score, _ in pairs],
-                    "Simulated": [outside.number(score, new) for _, score in pairs],
+                    "As it is": outside.column([score for score, _ in pairs], real),
+                    "Simulated": outside.column([score for _, score in pairs], new),
                     "Change in log-odds": [
                         b.log_odds - a.log_odds if a.reliable and b.reliable else None for a, b in pairs
                     ],
