@@ -11,6 +11,7 @@ from pathlib import Path
 from core.errors import ChartlightError
 from core.exposure import refuse_open_door, require_provider
 from core.settings import PROJECT_ROOT, Settings, get_settings
+from core.wording import counted
 
 GOOD, LACKING, WRONG = "ready", "not here", "wrong"
 PACKAGES = (
@@ -109,7 +110,13 @@ def _datasets(settings: Settings) -> Iterator[Check]:
             continue
         try:
             dataset = open_dataset(path)
-            detail = f"{dataset.n_subjects:,} subjects, {dataset.n_events:,} events, {len(dataset.tasks())} tasks"
+            detail = ", ".join(
+                (
+                    counted(dataset.n_subjects, "subject"),
+                    counted(dataset.n_events, "event"),
+                    counted(len(dataset.tasks()), "task"),
+                )
+            )
             yield Check("data", path.name, GOOD, detail + (", synthetic" if dataset.synthetic else ""))
         except ChartlightError as error:
             yield Check("data", path.name, WRONG, error.what, error.fix)

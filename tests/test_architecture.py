@@ -24,6 +24,7 @@ COMMON = {
     "safety",
     "errors",
     "progress",
+    "wording",
     "settings",
     "torchvision_ops",
     "audit",

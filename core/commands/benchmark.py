@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> None:
     from core.risk.run_record import command_line
     from core.risk.runner import RunOptions, load_labels, run_benchmark
     from core.risk.subtasks import parse_tasks
+    from core.wording import counted
 
     if args.replicates < 20:
         raise InputError(f"{args.replicates} bootstrap replicates are too few", "give 20 or more")
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
     print(groups_text(result.groups) if result.groups.height else "No model could be evaluated; the notes say why.")
     for problem in result.problems:
         print(f"note: {problem.task}: {problem.message}")
-    print(f"\n{result.computed} units computed, {result.reused} reused. Report: {path}")
+    print(f"\n{counted(result.computed, 'unit')} computed, {result.reused} reused. Report: {path}")
 
 
 def check_paths(args: argparse.Namespace) -> None:

@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> None:
     from core.embedding.registry import get_spec
     from core.embedding.weights import find_weights
     from core.progress import terminal_bar
+    from core.wording import counted
 
     options = serialization(args)
     spec = get_spec(args.encoder)
@@ -45,9 +46,9 @@ def run(args: argparse.Namespace) -> None:
             args.dataset, args.out, choice, tasks, args.engine, options, workers=args.workers, progress=progress
         )
     stats = report.stats
-    print(f"{report.path}: {report.rows:,} rows, {report.resumed_rows:,} of them from an earlier run")
+    print(f"{report.path}: {counted(report.rows, 'row')}, {report.resumed_rows:,} of them from an earlier run")
     if report.left_out:
-        said = ", ".join(f"{n:,} label{'' if n == 1 else 's'} {LEFT_OUT[kind]}" for kind, n in report.left_out.items())
+        said = ", ".join(f"{counted(n, 'label')} {LEFT_OUT[kind]}" for kind, n in report.left_out.items())
         print(f"  left out: {said}")
     if stats.tokens:
         print(

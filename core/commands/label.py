@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> None:
     from core.ehr.tasks import TASKS
     from core.errors import InputError
     from core.progress import terminal_bar
+    from core.wording import counted
 
     dataset = open_dataset(args.dataset)
     named = [task.strip() for task in args.tasks.split(",") if task.strip()]
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
         shutil.rmtree(part, ignore_errors=True)
     for task, labels in computed.labels.items():
         positive = int((labels["value"].cast(int) > 0).sum())
-        print(f"{task}: {labels.height} labels, {positive} positive")
+        print(f"{task}: {counted(labels.height, 'label')}, {positive:,} positive")
         if task in computed.notes:
             print(f"  {computed.notes[task]}")
     for task, reason in computed.missing.items():

@@ -21,6 +21,7 @@ from core.ehr.tasks import TASK_BY_ID
 from core.ehr.vocabulary import Coverage, coverage
 from core.errors import InputError
 from core.progress import Progress, silent
+from core.wording import counted
 
 Level = Literal["error", "warning", "note"]
 _TEXT = (pa.string(), pa.large_string(), pa.string_view())
@@ -58,7 +59,8 @@ class CheckReport:
 
     def lines(self) -> Iterator[str]:
         """The report as text, line by line."""
-        yield f"{self.dataset.name}: {self.dataset.n_subjects:,} subjects, {self.dataset.n_events:,} events"
+        size = f"{counted(self.dataset.n_subjects, 'subject')}, {counted(self.dataset.n_events, 'event')}"
+        yield f"{self.dataset.name}: {size}"
         for item in self.coverage:
             tenths = 1000 * item.events_described // max(1, item.events)  # cut off: 100% is all
             yield (
@@ -108,7 +110,7 @@ def _schema_findings(dataset: Dataset) -> Iterator[CheckFinding]:
         if reason := _mismatch(meds.DataSchema, schema):
             wrong[reason] += 1
     for reason, n in wrong.items():
-        yield CheckFinding("warning", "schema", f"{n} event files differ from the MEDS schema: {reason}")
+        yield CheckFinding("warning", "schema", f"{counted(n, 'event file')} unlike the MEDS schema: {reason}")
 
 
 def _mismatch(schema: type[PyArrowSchema], actual: pa.Schema) -> str:
@@ -158,7 +160,9 @@ def _event_findings(dataset: Dataset) -> tuple[pl.DataFrame, list[CheckFinding]]
     if dataset.n_rejected:
         findings.append(
             CheckFinding(
-                "warning", "time", f"{dataset.n_rejected:,} rows are left out: no code, or a time outside 1850 to 2300"
+                "warning",
+                "time",
+                f"{counted(dataset.n_rejected, 'row')} left out: no code, or a time outside 1850 to 2300",
             )
         )
     unsorted = infinite = 0
@@ -183,12 +187,12 @@ def _event_findings(dataset: Dataset) -> tuple[pl.DataFrame, list[CheckFinding]]
     if unsorted:
         findings.append(
             CheckFinding(
-                "warning", "order", f"{unsorted:,} events stand before an earlier one; they are read in order"
+                "warning", "order", f"{counted(unsorted, 'event')} before an earlier one; all are read in order"
             )
         )
     if infinite:
         findings.append(
-            CheckFinding("warning", "value", f"{infinite:,} values are NaN or infinite; they are read as missing")
+            CheckFinding("warning", "value", f"{counted(infinite, 'value')} NaN or infinite, read as missing")
         )
     if not counts:
         findings.append(CheckFinding("warning", "empty", "the dataset has no events"))
@@ -207,7 +211,7 @@ def _code_findings(dataset: Dataset, counts: pl.DataFrame) -> list[CheckFinding]
         CheckFinding(
             "warning",
             "coverage",
-            f"{unknown.height:,} codes ({tenths / 10}% of the events) have no description, "
+            f"{counted(unknown.height, 'code')} ({tenths / 10}% of the events) without a description, "
             f"for example {most}; "
             "name an Athena CONCEPT.csv with --concepts",
         )
@@ -221,14 +225,14 @@ def _split_findings(dataset: Dataset) -> Iterator[CheckFinding]:
         return
     twice = splits.filter(pl.col("subject_id").is_duplicated())["subject_id"].n_unique()
     if twice:
-        yield CheckFinding("error", "split", f"{twice:,} subjects are in two splits")
+        yield CheckFinding("error", "split", f"{counted(twice, 'subject')} in two splits")
     ids = dataset.index.table.select("subject_id")
     without = ids.join(splits, on="subject_id", how="anti").height
     strangers = splits.join(ids, on="subject_id", how="anti").height
     if without:
-        yield CheckFinding("warning", "split", f"{without:,} subjects have no split")
+        yield CheckFinding("warning", "split", f"{counted(without, 'subject')} without a split")
     if strangers:
-        yield CheckFinding("note", "split", f"{strangers:,} subjects of the splits have no events")
+        yield CheckFinding("note", "split", f"{counted(strangers, 'subject')} of the splits without events")
     names = sorted(set(splits["split"].to_list()) - {"train", "tuning", "held_out"})
     if names:
         yield CheckFinding(
@@ -255,15 +259,15 @@ def _label_findings(dataset: Dataset) -> Iterator[CheckFinding]:
         ).row(0, named=True)
         keys = ["subject_id", "prediction_time"]
         conflicts = labels.group_by(keys).agg(pl.col("value").n_unique()).filter(pl.col("value") > 1).height
-        for n, level, text in (
-            (figures["strangers"], "warning", "labels belong to subjects without events"),
-            (figures["before"], "warning", "labels stand before birth or the first event"),
-            (figures["after"], "note", "labels stand after the subject's last event"),
+        for n, level, what, text in (
+            (figures["strangers"], "warning", "label", "of subjects without events"),
+            (figures["before"], "warning", "label", "before birth or the first event"),
+            (figures["after"], "note", "label", "after the subject's last event"),
             # by the tasks' definitions, of a test repeated within a minute or two stays begun on one day
-            (conflicts, "warning", "subjects and times have two different labels, which the benchmark leaves out"),
+            (conflicts, "warning", "time", "with two different labels of a subject, which the benchmark leaves out"),
         ):
             if n:
-                yield CheckFinding(level, "label", f"{task}: {n:,} {text}")  # type: ignore[arg-type]
+                yield CheckFinding(level, "label", f"{task}: {counted(n, what)} {text}")  # type: ignore[arg-type]
 
 
 def _leak_findings(dataset: Dataset, sample: int) -> list[CheckFinding]:

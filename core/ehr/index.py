@@ -20,6 +20,7 @@ from core.errors import InputError
 from core.files import replacing
 from core.progress import Progress, silent
 from core.settings import get_settings
+from core.wording import counted
 
 INDEX_VERSION = 2
 EARLIEST, LATEST = pl.datetime(1850, 1, 1), pl.datetime(2300, 1, 1)
@@ -203,13 +204,13 @@ def _check_invariants(table: pl.DataFrame, shards: tuple[Shard, ...]) -> None:
         ids = twice["subject_id"].unique().sort()
         files = ", ".join(shards[i].path for i in twice["shard"].unique().sort().head(3))
         raise InputError(
-            f"{len(ids)} subjects lie in more than one file ({_some(ids)}; {files}), MEDS keeps a subject in one",
+            f"{counted(len(ids), 'subject')} in more than one file ({_some(ids)}; {files}), MEDS keeps one in one",
             "remove the copy, or merge the files and sort them by subject_id and time",
         )
     split = table.filter(pl.col("_gaps") > 0)
     if split.height:
         raise InputError(
-            f"the rows of {split.height} subjects are not together ({_some(split['subject_id'])})",
+            f"the rows of {counted(split.height, 'subject')} are not together ({_some(split['subject_id'])})",
             "sort each file by subject_id and time",
         )
 

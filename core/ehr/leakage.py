@@ -26,6 +26,7 @@ from core.ehr.tasks import Task, get_task
 from core.ehr.visit_list import SHOWN_TIME
 from core.ehr.visits import is_visit
 from core.ehr.vocabulary import Vocabulary
+from core.wording import counted
 
 Severity = Literal["error", "warning"]
 
@@ -105,7 +106,7 @@ def _later_events(seen: pl.DataFrame, at: datetime) -> Iterable[Finding]:
         yield Finding(
             "event-after-prediction-time",
             tuple(later["row"].to_list()),
-            f"{_events(later.height)} after {at.isoformat(' ')} in the text, the first of {first}",
+            f"{counted(later.height, 'event')} after {at.isoformat(' ')} in the text, the first of {first}",
         )
 
 
@@ -164,7 +165,7 @@ def _same_lab(task_id: str, seen: pl.DataFrame, at: datetime, vocabulary: "_Subj
         yield Finding(
             "same-lab-at-label-time",
             tuple(found["row"].to_list()),
-            f"{_events(found.height, 'result')} of the same test within a minute of {at.isoformat(' ')} in the text",
+            f"{counted(found.height, 'result')} of the same test within a minute of {at.isoformat(' ')} in the text",
         )
 
 
@@ -185,16 +186,12 @@ def _discharge_diagnoses(task_id: str, seen: pl.DataFrame, open_stays: pl.DataFr
     )
     for severity, rows, why in tiers:
         if rows:
-            message = f"{_events(len(rows), 'diagnosis', 'diagnoses')} of the current stay {why}"
+            message = f"{counted(len(rows), 'diagnosis', 'diagnoses')} of the current stay {why}"
             yield Finding("discharge-diagnosis-at-admission", tuple(rows), message, severity)
 
 
 def _first(events: pl.DataFrame) -> str:
     return str(events["time"].drop_nulls().sort().item(0))
-
-
-def _events(n: int, one: str = "event", many: str | None = None) -> str:
-    return f"{n} {one if n == 1 else many or one + 's'}"
 
 
 @dataclass(frozen=True)

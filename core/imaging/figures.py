@@ -18,6 +18,7 @@ from core.imaging.overlay import SMALL, grey, overlay
 from core.imaging.segmenters import Segmenter
 from core.imaging.views import view_around
 from core.safety import EXPORT_NOTICE
+from core.wording import counted
 
 FORMATS = ("png", "svg", "pdf")
 matplotlib.rcParams["svg.hashsalt"] = "chartlight"  # or an SVG's ids are random
@@ -33,11 +34,11 @@ def image_region(result: CamResult) -> np.ndarray:
 def caption(segmenter: Segmenter, result: CamResult, layer: str, options: DisplayOptions) -> str:
     """One sentence on what a figure shows, true for its options."""
     what = "Signed evidence" if options.signed else "Positive evidence (after ReLU)"
-    pixels = "1 pixel" if result.n_pixels == 1 else f"{result.n_pixels} pixels"
     scale = "one scale" if options.scale == "shared" else "each map on its own scale"
     return (
         f"{what} for class {result.class_index} ({segmenter.classes[result.class_index]}) over the region "
-        f"{result.region} ({pixels}, S = {result.score:.4g}) at {layer} of {segmenter.name}; {scale}, "
+        f"{result.region} ({counted(result.n_pixels, 'pixel')}, S = {result.score:.4g}) at {layer} of "
+        f"{segmenter.name}; {scale}, "
         f"{'interpolated' if options.smooth else 'cells as they are'}"
         + (f"; the part around the region, {options.zoom:g} times as large." if options.zoom > 1 else ".")
     )

@@ -15,6 +15,7 @@ from core.ehr.tasks import get_task
 from core.ehr.usable_labels import LEFT_OUT, usable_labels
 from core.errors import ChartlightError, InputError
 from core.risk.subtasks import targets
+from core.wording import counted, verb
 
 SPLITS = ("train", "tuning", "held_out")
 
@@ -90,12 +91,16 @@ def load_task_labels(dataset: Any, task_id: str) -> tuple[TaskLabels, list[Probl
         return _empty(task_id), [Problem(task_id, "no_labels", 0, str(error))]
     usable = usable_labels(dataset, frame)
     for kind, n in usable.left_out.items():
-        note(kind, n, f"{n} labels {LEFT_OUT[kind]} were left out")
+        note(kind, n, f"{counted(n, 'label')} {LEFT_OUT[kind]} {_left_out(n)}")
     frame, n = _without_bad_values(usable.frame, task_id)
-    note("bad_label", n, f"{n} labels have a value outside of the task's range and were left out")
+    note("bad_label", n, f"{counted(n, 'label')} with a value outside of the task's range {_left_out(n)}")
     unique = frame.unique(maintain_order=True)
     n = frame.height - unique.height
-    note("duplicate_label", n, f"{n} label rows repeat another row; each label was counted once")
+    note(
+        "duplicate_label",
+        n,
+        f"{counted(n, 'label row')} {verb(n, 'repeats', 'repeat')} another row; each label was counted once",
+    )
     key = ["subject_id", "prediction_time"]
     conflict = unique.group_by(key, maintain_order=True).len().filter(pl.col("len") > 1)
     n = int(conflict["len"].sum())
@@ -105,13 +110,18 @@ def load_task_labels(dataset: Any, task_id: str) -> tuple[TaskLabels, list[Probl
     torn = splits.filter(pl.col("subject_id").is_duplicated()).select("subject_id").unique()
     n = unique.height
     unique = unique.join(torn, on="subject_id", how="anti", maintain_order="left")
-    note("two_splits", n - unique.height, f"{n - unique.height} labels of subjects in two splits were left out")
+    note(
+        "two_splits",
+        n - unique.height,
+        f"{counted(n - unique.height, 'label')} of subjects in two splits {_left_out(n - unique.height)}",
+    )
     joined = unique.join(splits, on="subject_id", how="left", maintain_order="left")
     without = joined.filter(pl.col("split").is_null() | ~pl.col("split").is_in(list(SPLITS)))
     note(
         "no_split",
         without.height,
-        f"{without.height} labels of {without['subject_id'].n_unique()} subjects without a split were left out",
+        f"{counted(without.height, 'label')} of {counted(without['subject_id'].n_unique(), 'subject')} without a "
+        f"split {_left_out(without.height)}",
     )
     joined = joined.filter(pl.col("split").is_in(list(SPLITS))).sort(key, maintain_order=True)
     if not joined.height:
@@ -177,3 +187,7 @@ def find_rows(subject: np.ndarray, time: np.ndarray, in_subject: np.ndarray, in_
         where.setdefault(key, i)
     wanted = np.asarray(time, "datetime64[us]").astype(np.int64).tolist()
     return np.array([where.get(key, -1) for key in zip(np.asarray(subject).tolist(), wanted)], dtype=np.int64)
+
+
+def _left_out(n: int) -> str:
+    return f"{verb(n, 'was', 'were')} left out"

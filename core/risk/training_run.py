@@ -15,6 +15,7 @@ from core.risk.records import embed_rows, feature_identity, instruction_for, tak
 from core.risk.subgroups import RowAttributes, row_attributes
 from core.risk.subtasks import SUBTASK_BY_KEY
 from core.risk.train import TrainedHeads, TrainingSource, as_datetime, train_heads
+from core.wording import counted, verb
 
 MAX_NEIGHBOURS = 5000
 """Records kept as neighbours, so that the pool stays small enough to ship (float16)."""
@@ -102,7 +103,10 @@ class TrainingRun:
         for labels in self.tasks:
             read = np.isfinite(self.matrices[labels.task]).all(axis=1)
             if n := int((~read).sum()):
-                message = f"{n} labels have no record that can be read in this serialisation and were left out"
+                message = (
+                    f"{counted(n, 'label')} without a record that can be read in this serialisation "
+                    f"{verb(n, 'was', 'were')} left out"
+                )
                 self.problems.append(Problem(labels.task, "unreadable_record", n, message))
             if read.any():
                 tasks.append(labels.take(np.flatnonzero(read)))

@@ -31,6 +31,7 @@ from core.ehr.vocabulary import Vocabulary, coverage
 from core.errors import InputError
 from core.progress import Progress, silent
 from core.settings import get_settings
+from core.wording import counted
 
 _REQUIRED = ("patient_id", "start", "code")
 _OPTIONAL = ("end", "value", "unit", "visit_id", "omop_table")
@@ -182,8 +183,8 @@ def _import_splits(root: Path, folder: Path, subjects: pl.Series) -> list[str]:
         )
     strangers = splits.filter(~pl.col("subject_id").is_in(subjects.implode())).height
     write_splits(folder, splits.filter(pl.col("subject_id").is_in(subjects.implode())))
-    notes = [f"{bad:,} rows of {path.name} have no known split or subject id"] if bad else []
-    return notes + ([f"{strangers:,} subjects of {path.name} have no events"] if strangers else [])
+    notes = [f"{counted(bad, 'row')} of {path.name} without a known split or subject id"] if bad else []
+    return notes + ([f"{counted(strangers, 'subject')} of {path.name} without events"] if strangers else [])
 
 
 def _import_labels(root: Path, folder: Path, subjects: pl.Series, rejected: Counter[str]) -> dict[str, int]:

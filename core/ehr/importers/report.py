@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from core.ehr.vocabulary import Coverage
+from core.wording import counted
 
 REPORT_FILE = Path("metadata") / "import_report.json"
 
@@ -47,7 +48,7 @@ class ImportReport:
 
     def lines(self) -> Iterator[str]:
         """The report as text, line by line."""
-        yield f"{self.dest}: {self.subjects:,} subjects, {self.events:,} events"
+        yield f"{self.dest}: {counted(self.subjects, 'subject')}, {counted(self.events, 'event')}"
         yield f"rows read {self.rows_read:,}, kept {self.rows_kept:,}, rejected {sum(self.rejected.values()):,}"
         yield from (f"  rejected {n:,}: {reason}" for reason, n in _ordered(self.rejected))
         yield from (f"  repaired {n:,}: {reason}" for reason, n in _ordered(self.repaired))

@@ -9,6 +9,7 @@ from core.risk.comparison import OURS, mean_replicates
 from core.risk.metrics import brier, calibration_in_the_large, calibration_slope_intercept, ece, ici, reliability_curve
 from core.risk.model_names import model_name
 from core.risk.score import MIN_CASES
+from core.wording import counted
 from pages.shared import empty
 from pages.shared.benchmark import draw, looks, pick, source
 from pages.shared.benchmark.source import Run
@@ -75,7 +76,7 @@ def plot(rows: pl.DataFrame, column: str, task: str, run: Run) -> Plot:
                 [b.upper for b in curve],
                 [
                     f"{name}: predicted {100 * b.predicted:.1f} %, observed {100 * b.observed:.1f} % "
-                    f"({100 * b.lower:.1f} to {100 * b.upper:.1f}), {b.n:,} labels"
+                    f"({100 * b.lower:.1f} to {100 * b.upper:.1f}), {counted(b.n, 'label')}"
                     for b in curve
                 ],
                 *marks[OURS, model],

@@ -7,6 +7,7 @@ import streamlit as st
 from core.figures import Plot, Series
 from core.risk.embedding_map import has_umap
 from core.risk.subgroups import ATTRIBUTES
+from core.wording import counted
 from pages.shared import charts, empty, navigation, resources, selection
 from pages.shared.benchmark import draw, looks, vectors
 from pages.shared.benchmark.source import Run
@@ -81,7 +82,7 @@ def show(run: Run) -> None:
         explained = vectors.place(*source).explained
         drawn = "" if data.total == len(data.subject) else f", a sample of {data.total:,}"
         st.caption(
-            f"{len(data.subject):,} records of {len(np.unique(data.subject)):,} patients{drawn}. Context only: "
+            f"{_records(data.subject)}{drawn}. Context only: "
             + (f"the two axes hold {100 * explained:.0f} % of the variance. " if explained is not None else "")
             + "Distances on a plane mislead; neighbours are found in the full space (Risk, Similar patients)."
         )
@@ -113,7 +114,7 @@ def plot(data: vectors.Cloud, points: np.ndarray, groups: list[str], title: str,
     counts = ", ".join(f"{int((member == value).sum()):,} {value}" for value in shown)
     return Plot(
         f"Embedding map ({METHODS[method]}) by {title}",
-        f"{len(groups):,} records on a plane by {METHODS[method]}, coloured by {title}: {counts}.",
+        f"{counted(len(groups), 'record')} on a plane by {METHODS[method]}, coloured by {title}: {counts}.",
         series,
         x_title="First axis",
         y_title="Second axis",
@@ -139,10 +140,8 @@ def _patients(data: vectors.Cloud, groups: list[str], rows: list[int]) -> None:
             key="map-none",
         )
         return
-    patients = len(np.unique(data.subject[rows]))
     more = f", the first {_LISTED} listed" if len(rows) > _LISTED else ""
-    records = "1 record" if len(rows) == 1 else f"{len(rows):,} records"
-    st.markdown(f"**{records} of {patients:,} patient{'' if patients == 1 else 's'}**{more}")
+    st.markdown(f"**{_records(data.subject[rows])}**{more}")
     rows = rows[:_LISTED]
     opened = resources.dataset(data.dataset) if data.dataset else None
     table = pd.DataFrame(
@@ -179,3 +178,7 @@ def _patients(data: vectors.Cloud, groups: list[str], rows: list[int]) -> None:
 def _first_number(text: str) -> int:
     digits = text.split()[0].replace(",", "")
     return int(digits) if digits.isdigit() else -1
+
+
+def _records(subjects: np.ndarray) -> str:
+    return f"{counted(len(subjects), 'record')} of {counted(len(np.unique(subjects)), 'patient')}"

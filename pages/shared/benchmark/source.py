@@ -13,6 +13,7 @@ from core.risk.results import COLUMNS
 from core.risk.run_record import PATIENTS_NOTES, is_synthetic, read_record
 from core.risk.runner import BenchmarkResult, read_predictions, read_result
 from core.settings import PROJECT_ROOT, get_settings
+from core.wording import counted
 from pages.shared import empty, url
 from pages.shared.errors import plain
 
@@ -182,7 +183,7 @@ def describe(run: Run) -> str:
     names = "; ".join(model_name(model_key(model, head)) for model, head in models)
     tasks = run.results["labeling_function"].n_unique()
     n = run.results["n"].max() or 0
-    return f"{plain(names)} · {tasks} tasks · up to {n:,} held-out labels a task"
+    return f"{plain(names)} · {counted(tasks, 'task')} · up to {counted(n, 'held-out label')} a task"
 
 
 def _label(name: str, runs: dict[str, Path]) -> str:

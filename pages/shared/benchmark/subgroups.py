@@ -14,6 +14,7 @@ from core.risk.model_names import model_name
 from core.risk.score import percent_text, tenths_text
 from core.risk.subgroups import MIN_CELL, MIN_EVENTS, SubgroupRow, attributes_of_rows, subgroup_table
 from core.risk.thresholds import threshold_for_alert_rate
+from core.wording import counted
 from pages.shared import empty, resources
 from pages.shared.benchmark import draw, looks, pick, source
 from pages.shared.benchmark.cohorts import holder_of
@@ -100,7 +101,7 @@ def plot(cells: list[SubgroupRow], task: str, model: str, run: Run) -> Plot:
         [cell.auroc.upper for _, cell in known if cell.auroc],
         [
             f"{names[i]}: {interval_text(cell.auroc.value, cell.auroc.lower, cell.auroc.upper)}, "
-            f"{cell.patients:,} patients, {cell.positives:,} positives"
+            f"{counted(cell.patients, 'patient')}, {counted(cell.positives, 'positive')}"
             for i, cell in known
             if cell.auroc
         ],

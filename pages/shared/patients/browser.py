@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.ehr.store import Dataset
 from core.ehr.subjects import SubjectFilter, list_subjects
+from core.wording import counted
 from pages.shared import audience, audit, empty, layout, selection, url
 from pages.shared.errors import plain
 from pages.shared.patients import filter_link, filters
@@ -38,9 +39,8 @@ class Listed:
 def header(dataset: Dataset, title: str = "Patients") -> None:
     """Draw the title of a page that lists patients, and what the dataset is."""
     kind = "synthetic" if dataset.synthetic else "not marked as synthetic"
-    layout.header(
-        title, f"{plain(dataset.name)} · {dataset.n_subjects:,} subjects · {dataset.n_events:,} events · {kind}"
-    )
+    size = f"{counted(dataset.n_subjects, 'subject')} · {counted(dataset.n_events, 'event')}"
+    layout.header(title, f"{plain(dataset.name)} · {size} · {kind}")
 
 
 def no_subjects(chosen: selection.Selection) -> None:

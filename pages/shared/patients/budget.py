@@ -9,6 +9,7 @@ import streamlit as st
 from core.ehr.budget import LIMITS, Packed, TokenCount, pack
 from core.ehr.record import Record
 from core.embedding.weights import command_of
+from core.wording import counted
 from pages.shared import charts, empty, layout, resources, url
 from pages.shared.encoders import picker
 from pages.shared.errors import plain
@@ -47,7 +48,7 @@ def show(patient: "Patient", record: Record, tokens: TokenCount | None) -> None:
         layout.facts(
             [
                 ("Model sees", f"{packed.tokens:,} of {tokens.total:,} tokens"),
-                ("Lost", f"{lost:,} lines" if lost else "nothing"),
+                ("Lost", counted(lost, "line") if lost else "nothing"),
             ],
             key="budget",
         )

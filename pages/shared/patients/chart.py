@@ -11,6 +11,7 @@ from core.ehr.store import Dataset
 from core.ehr.subjects import neighbours_in_list, subject_table
 from core.ehr.timepoints import LABEL, LINK, Timepoint, labels_by_subject, labels_of, timepoints
 from core.errors import InputError
+from core.wording import counted
 from pages.shared import audience, audit, empty, layout, selection
 from pages.shared.errors import plain
 from pages.shared.patients import browser, compare, events, filter_link, filters, labs, record, timeline
@@ -149,8 +150,8 @@ def _navigation(dataset: Dataset, subject: int) -> None:
 def _facts(
     dataset: Dataset, rows: pl.DataFrame, facts: dict, labels: pl.DataFrame, at: datetime | None, clock: Clock
 ) -> None:
-    known = rows.filter(pl.col("time").is_null() | (pl.col("time") <= at)).height if at else rows.height
-    visits = rows["visit_id"].drop_nulls().n_unique()
+    known = rows.filter(pl.col("time").is_null() | (pl.col("time") <= at)) if at else rows
+    visits, all_visits = (part["visit_id"].drop_nulls().n_unique() for part in (known, rows))
     span = "none"
     if facts["first"] and facts["last"]:
         years = (facts["last"] - facts["first"]).days / 365.25
@@ -160,8 +161,8 @@ def _facts(
         ("Age", _age(facts["birth"], at)),
         ("Sex", (facts["sex"] or "unknown").capitalize()),
         ("Record", span),
-        ("Events until then", f"{known:,} of {rows.height:,}"),
-        ("Visits", f"{visits:,}"),
+        ("Events until then", f"{known.height:,} of {rows.height:,}"),
+        ("Visits until then", f"{visits:,} of {all_visits:,}"),
         ("Labels", f"{labels.height:,}"),
         ("Split", filters.SPLITS.get(facts["split"] or "", facts["split"] or "none")),
     ]
@@ -177,12 +178,12 @@ def _age(birth: datetime | None, at: datetime | None) -> str:
         return "unknown"
     days, years = (at - birth).days, whole_years(birth, at)
     if days < 60:
-        return "1 day" if days == 1 else f"{days} days"
+        return counted(days, "day")
     if years >= 2:
         return f"{years} years"
     before = (at.day, at.time()) < (birth.day, birth.time())
     months = 12 * (at.year - birth.year) + at.month - birth.month - before
-    return "1 month" if months == 1 else f"{months} months"
+    return counted(months, "month")
 
 
 def _as_of(subject: int, times: list[Timepoint], at: datetime, clock: Clock) -> None:

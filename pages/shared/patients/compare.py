@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.ehr.markdown import serialize
 from core.ehr.record import PROFILES, STRATEGIES, Line, Record, SerializationOptions
+from core.wording import counted
 from pages.shared import empty, layout, resources
 from pages.shared.encoders import picker
 
@@ -27,9 +28,9 @@ def show(patient: "Patient") -> None:
     added, removed, same = counts(*texts)
     tokenizer = resources.tokenizer(picker.chosen().spec.name)
     pairs = [
-        ("Only in A", f"{removed:,} lines"),
-        ("Only in B", f"{added:,} lines"),
-        ("In both", f"{same:,} lines"),
+        ("Only in A", counted(removed, "line")),
+        ("Only in B", counted(added, "line")),
+        ("In both", counted(same, "line")),
     ]
     if tokenizer:
         pairs += [

@@ -12,6 +12,7 @@ from core.ehr.demo.cases import cases_of
 from core.ehr.store import Dataset
 from core.ehr.subjects import SubjectFilter, age_range
 from core.ehr.tasks import task_name
+from core.wording import counted
 from pages.shared import audience, selection
 from pages.shared.errors import plain
 
@@ -195,7 +196,7 @@ def _code(code: str, found: dict[str, str]) -> None:
         )
         if found:
             st.selectbox(
-                f"{len(found)} codes" if len(found) < 100 else "The first 100 codes",
+                counted(len(found), "code") if len(found) < 100 else "The first 100 codes",
                 list(found),
                 format_func=lambda code: f"{found[code]} · {code}",
                 key="f-code",

@@ -10,6 +10,7 @@ from core.ehr.leakage import RULES, find_leaks
 from core.ehr.markdown import serialize
 from core.ehr.record import HEADER, Record
 from core.ehr.tasks import task_name
+from core.wording import counted, verb
 from pages.shared import downloads, empty, resources, selection, url
 from pages.shared.encoders import picker
 from pages.shared.errors import plain
@@ -57,7 +58,7 @@ def _tokens(record: Record) -> TokenCount | None:
 
 
 def _summary(patient: "Patient", record: Record, tokens: TokenCount | None) -> None:
-    parts = [f"{len(record.lines):,} lines", f"{len(record.text):,} characters"]
+    parts = [counted(len(record.lines), "line"), counted(len(record.text), "character")]
     if tokens:
         parts.append(f"**{tokens.total:,} tokens** of {plain(picker.chosen().spec.name)}")
     else:
@@ -68,7 +69,7 @@ def _summary(patient: "Patient", record: Record, tokens: TokenCount | None) -> N
             f"{reason}{f' {len(rows):,}' if len(record.omitted) > 1 else ''}"
             for reason, rows in record.omitted.items()
         )
-        parts.append(f"{hidden:,} events not written: {reasons}")
+        parts.append(f"{counted(hidden, 'event')} not written: {reasons}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tight-summary"):
         st.markdown(f":gray[{' · '.join(parts)}]", width="content")
         picker.small()
@@ -91,8 +92,7 @@ def _leaks(patient: "Patient", record: Record) -> None:
             "of the tasks that have a label now.",
         )
         return
-    name = "1 possible leak" if len(found) == 1 else f"{len(found)} possible leaks"
-    with st.popover(name, icon=":material/warning:", width="content"):
+    with st.popover(counted(len(found), "possible leak"), icon=":material/warning:", width="content"):
         for (rule, message, rows), names in list(found.items())[:50]:
             about = f" · {', '.join(filter(None, names))}" if any(names) else ""
             st.markdown(
@@ -146,8 +146,8 @@ def _read(patient: "Patient", record: Record, tokens: TokenCount | None) -> None
     with body:
         if words:
             lines = [line for line in lines if words.lower() in display.visible(line.text, patient.clock).lower()]
-            count = "1 line has" if len(lines) == 1 else f"{len(lines):,} lines have"
-            st.caption(f"{count} “{plain(words)}”" if lines else "")
+            count = counted(len(lines), "line")
+            st.caption(f"{count} {verb(len(lines), 'has', 'have')} “{plain(words)}”" if lines else "")
             if not lines:
                 empty.show(
                     "Not in this text", "The words may stand in another section.", icon="search_off", key="find"

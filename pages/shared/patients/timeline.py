@@ -13,6 +13,7 @@ from core.ehr.relative_time import Clock
 from core.ehr.timepoints import LABEL, Timepoint
 from core.ehr.visits import is_visit
 from core.ehr.vocabulary import Vocabulary
+from core.wording import counted
 from pages.shared import charts, empty, url
 from pages.shared.errors import plain
 from pages.shared.patients import sources
@@ -79,7 +80,8 @@ def show(patient: "Patient") -> None:
     state = charts.show(
         chart,
         key=f"timeline-{patient.subject_id}",
-        alt=f"Timeline of {rows.height} events in {len(tracks)} tracks, as of {patient.clock.show(patient.at)}",
+        alt=f"Timeline of {counted(rows.height, 'event')} in {counted(len(tracks), 'track')}, as of "
+        + patient.clock.show(patient.at),
         on_select="rerun",
     )
     _sources(patient, marks, state)
@@ -243,8 +245,7 @@ def _sources(patient: "Patient", marks: pl.DataFrame, state: Any) -> None:
         return
     rows = picked.explode("rows")["rows"].to_list()
     days = ", ".join(sorted({patient.clock.day(day) for day in picked["day"]})[:4])
-    count = "1 source row" if len(rows) == 1 else f"{len(rows):,} source rows"
-    st.markdown(f"**{count}** · {plain(days)}")
+    st.markdown(f"**{counted(len(rows), 'source row')}** · {plain(days)}")
     sources.draw(
         sources.of_lines(patient.events, rows),
         patient.dataset.vocabulary,

@@ -8,6 +8,7 @@ from core.ehr.tasks import TASK_BY_ID
 from core.embedding.registry import EncoderSpec
 from core.risk.documents import scores_document, scores_html
 from core.risk.score import percentile_text
+from core.wording import counted
 from pages.shared import downloads, empty, layout, selection
 from pages.shared.errors import plain
 from pages.shared.patients.chart import Patient
@@ -65,7 +66,7 @@ def show(patient: Patient, scored: scoring.Scored, names: dict[str, str], key: s
                 ("Percentile there", percentile_text(score.percentile)),
                 (
                     "Held-out cases",
-                    f"{score.n:,}, {score.n_positive:,} positive of {score.n_patients_with:,} patients",
+                    f"{score.n:,}, {score.n_positive:,} positive of {counted(score.n_patients_with, 'patient')}",
                 ),
             ],
             key="score",

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from core.risk.score import RARE, TaskScore, percentile_text
 from core.risk.score import percent_text as percent
+from core.wording import counted
 from pages.shared import charts
 from pages.shared.risk.scoring import key_of
 
@@ -177,7 +178,8 @@ def _basis(score: TaskScore) -> str:
     digits = "rare outcome, counted in 1,000" if score.prevalence < RARE else "counted in 100"
     return (
         f"95 % interval of the calibration {percent(lower)} to {percent(upper)}; "
-        f"{score.n_positive:,} of {score.n:,} held-out cases positive, of {score.n_patients_with:,} patients; {digits}"
+        f"{score.n_positive:,} of {score.n:,} held-out cases positive, of "
+        f"{counted(score.n_patients_with, 'patient')}; {digits}"
     )
 
 

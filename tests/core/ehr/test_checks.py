@@ -45,10 +45,10 @@ def test_values_times_and_order(sound):
     write_events(sound, 0, frame)
     report = check_dataset(sound)
     text = "\n".join(report.lines())
-    assert "1 rows are left out" in text
-    assert "1 values are NaN or infinite" in text
-    assert "1 events stand before an earlier one" in text
-    assert "2 codes (100.0% of the events) have no description, for example A, B" in text
+    assert "1 row left out" in text
+    assert "1 value NaN or infinite" in text
+    assert "1 event before an earlier one" in text
+    assert "2 codes (100.0% of the events) without a description, for example A, B" in text
 
 
 def test_labels_and_splits_that_do_not_fit(sound):
@@ -62,13 +62,13 @@ def test_labels_and_splits_that_do_not_fit(sound):
     write_splits(sound, pl.DataFrame({"subject_id": [3, 3, 88], "split": ["train", "held_out", "test"]}))
     text = "\n".join(check_dataset(sound).lines())
     for part in (
-        "1 subjects are in two splits",
-        "1 subjects have no split",
-        "1 subjects of the splits have no events",
+        "1 subject in two splits",
+        "1 subject without a split",
+        "1 subject of the splits without events",
         "splits are called test",
-        "lab_anemia: 1 labels belong to subjects without events",
-        "lab_anemia: 1 labels stand before birth",
-        "lab_anemia: 1 subjects and times have two different labels",
+        "lab_anemia: 1 label of subjects without events",
+        "lab_anemia: 1 label before birth",
+        "lab_anemia: 1 time with two different labels",
     ):
         assert part in text
 
@@ -77,7 +77,7 @@ def test_foreign_types_are_reported(meds_folder, two_subjects):
     frame = two_subjects.with_columns(pl.col("numeric_value").cast(pl.Float64), pl.col("subject_id").cast(pl.Int32))
     folder = meds_folder(a=frame)
     text = "\n".join(check_dataset(folder).lines())
-    assert "1 event files differ from the MEDS schema" in text
+    assert "1 event file unlike the MEDS schema" in text
     assert "there is no metadata/codes.parquet" in text
 
 

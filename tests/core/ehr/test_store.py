@@ -193,13 +193,13 @@ def test_a_missing_column_is_named(meds_folder, two_subjects, missing):
 
 
 def test_a_subject_in_two_files_is_an_error(meds_folder, two_subjects):
-    with pytest.raises(InputError, match="2 subjects lie in more than one file"):
+    with pytest.raises(InputError, match="2 subjects in more than one file"):
         open_dataset(meds_folder(a=two_subjects, b=two_subjects))
 
 
 def test_a_subject_in_two_places_of_a_file_is_an_error(meds_folder, two_subjects):
     broken = pl.concat([two_subjects, two_subjects.head(1)])
-    with pytest.raises(InputError, match="rows of 1 subjects are not together"):
+    with pytest.raises(InputError, match="rows of 1 subject are not together"):
         open_dataset(meds_folder(a=broken))
 
 

@@ -282,7 +282,7 @@ def test_everything_wrong_is_named_and_counted_and_the_rest_goes_on(broken, embe
     found = {(p.task, p.kind): p for p in result.problems}
     assert found["guo_los", "unknown_subject"].count == 2
     assert found["guo_los", "before_birth"].count == 1
-    assert "1 labels from before the subject's birth were left out" in found["guo_los", "before_birth"].message
+    assert "1 label from before the subject's birth was left out" in found["guo_los", "before_birth"].message
     assert found["guo_los", "duplicate_label"].count == 2
     assert found["guo_los", "conflicting_label"].count == 2
     assert found["guo_los", "no_split"].count >= 2
