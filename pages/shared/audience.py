@@ -8,8 +8,7 @@ import streamlit as st
 from pages.shared import url
 
 _STATE = "_audience"
-_ROOT = 19
-LARGER = _ROOT / 15
+LARGER = 19 / 15
 """How much larger all is: the root size of this mode to that of the theme."""
 
 
@@ -33,7 +32,7 @@ def switch() -> None:
     url.carry(audience="1" if on() else None)
 
     if on():  # not ``html:has(...)`` in the style sheet: with it each change of the page styles all of the page again
-        st.html(f"<style>html {{ font-size: {_ROOT}px !important; }}</style>")
+        st.html("<style>html { font-size: 19px !important; }</style>")
     with st.sidebar:
         st.session_state["choose-audience"] = on()
         st.toggle(

@@ -20,7 +20,7 @@ from pages.shared.encoders import card, loaded
 from pages.shared.encoders.state import state_of, steps
 from tests.pages import tiny_encoders
 from tests.pages.conftest import shown
-from tests.pages.test_patients import figures, sound, tables
+from tests.pages.test_patients import as_shown, figures, sound, tables
 from tests.pages.tiny_encoders import TinyEncoders
 
 RISK, PATIENTS, STATUS = "pages/risk.py", "pages/patients.py", "pages/status.py"
@@ -249,12 +249,13 @@ def test_the_encoder_is_a_row_of_the_sensitivity_and_a_side_of_the_comparison(op
     encoder = load_encoder("tiny")
     heads = load_heads(tiny.heads / "tiny")
     scores = score_subject(open_dataset(tiny.dataset), tiny.subject, tiny.at, encoder, heads, ["lab_anemia"])
-    table = next(frame.value for frame in app.dataframe if "Set to" in frame.value)
+    table = next(as_shown(frame) for frame in app.dataframe if "Set to" in frame.value)
     row = table[table["Choice"] == "Encoder"].iloc[0]
     from pages.shared.risk.groups import percent
 
     assert (row["Set to"], row["Probability"]) == ("tiny", percent(scores[0].probability))
-    assert row["Change in log-odds"] == "" and "own head" in row["Note"]
+    raw = next(frame.value for frame in app.dataframe if "Set to" in frame.value)
+    assert raw[raw["Choice"] == "Encoder"]["Change in log-odds"].isna().all() and "own head" in row["Note"]
 
     app = open_with(query={"evidence": "Compare"})
     next(g for g in app.get("button_group") if g.label == "Compare with").set_value("Another encoder").run()
