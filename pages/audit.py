@@ -5,6 +5,7 @@ import streamlit as st
 
 from core.audit import ACTIONS
 from core.files import csv_text
+from core.wording import counted
 from pages.shared import audit, downloads, empty, layout
 
 layout.header("Audit log", "Who did what and when, without clinical content. Subjects and images by pseudonym.")
@@ -43,7 +44,7 @@ table = pd.DataFrame(
 damaged = log.damaged_lines()
 layout.section(
     f"{len(shown):,} of {len(entries):,} entries",
-    f"{damaged} damaged line{'s' if damaged > 1 else ''} left out" if damaged else "",
+    f"{counted(damaged, 'damaged line')} left out" if damaged else "",
 )
 st.dataframe(table, hide_index=True, height=560, alt="Audit log, newest entry first")
 downloads.button("Download as CSV", csv_text(table), "audit.csv", "text/csv", key="audit-csv", page="audit")

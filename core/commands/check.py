@@ -21,6 +21,7 @@ def run(args: argparse.Namespace) -> None:
     from core.ehr.checks import check_dataset
     from core.errors import InputError
     from core.progress import terminal_bar
+    from core.wording import counted
 
     if args.sample < 0:
         raise InputError(f"--sample {args.sample} is negative", "give 0 or more")
@@ -29,6 +30,6 @@ def run(args: argparse.Namespace) -> None:
     print(*report.lines(), sep="\n")
     if report.broken:
         raise InputError(
-            f"{report.broken} error{'s' if report.broken > 1 else ''} in {report.dataset.name}",
+            f"{counted(report.broken, 'error')} in {report.dataset.name}",
             "mend what the lines `error:` above name",
         )

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.ehr.tasks import GROUPS, TASK_BY_ID
-from core.risk.score import TaskScore, cohort_notes, percentile_text, tenths_text
+from core.risk.score import TaskScore, cohort_notes, percentile_text
 from core.safety import EXPORT_NOTICE
+from core.wording import counted, part
 
 _STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b2733}"
@@ -79,22 +80,25 @@ def scores_html(document: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def _percent(probability: float) -> str:
+    return part(100 * probability, 1, whole=100)
+
+
 def _row(score: dict[str, Any]) -> str:
-    patients = score["n_patients_with"]
     behind = (
         f"{score['n_positive']} of {score['n']} held-out cases of {score['cohort']} positive, of "
-        f"{patients} patient{'' if patients == 1 else 's'}; {score['encoder']}; head {score['head_version']}"
+        f"{counted(score['n_patients_with'], 'patient')}; {score['encoder']}; head {score['head_version']}"
     )
     if score["reliable"]:
         lower, upper = score["interval"]
         numbers = [
-            tenths_text(score["probability"]),
-            f"{tenths_text(lower).removesuffix(' %')} to {tenths_text(upper)}",
-            tenths_text(score["prevalence"]),
+            f"{_percent(score['probability'])} %",
+            f"{_percent(lower)} to {_percent(upper)} %",
+            f"{_percent(score['prevalence'])} %",
             percentile_text(score["percentile"]),
         ]
     else:
-        numbers = ["no reliable estimate", "", tenths_text(score["prevalence"]), ""]
+        numbers = ["no reliable estimate", "", f"{_percent(score['prevalence'])} %", ""]
     cells = "".join(f'<td class="n">{_text(number)}</td>' for number in numbers)
     sentence, name = _text(score["natural_frequency"]), _text(score["name"])
     if score["outside_definition"]:

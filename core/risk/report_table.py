@@ -12,6 +12,7 @@ from core.risk.metrics import auprc, auroc, brier
 from core.risk.model_names import model_key, model_name
 from core.risk.results import partial_mean
 from core.risk.score import TaskScore, cohort_notes, percentile_text
+from core.wording import part
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -65,7 +66,7 @@ def scores_text(dataset: Any, scores: Sequence[TaskScore], outside: Mapping[str,
         name = score.name if score.label is None else f"Chest X-ray: {score.label}"
         if score.reliable:
             low, high = score.interval
-            shown = (_probability(score.probability), f"{_probability(low)} to {_probability(high)}")
+            shown = (part(score.probability, 3), f"{part(low, 3)} to {part(high, 3)}")
             place = percentile_text(score.percentile)
         else:
             shown, place = ("no reliable estimate", "-"), "-"
@@ -73,7 +74,7 @@ def scores_text(dataset: Any, scores: Sequence[TaskScore], outside: Mapping[str,
             (
                 name,
                 *shown,
-                _probability(score.prevalence),
+                part(score.prevalence, 3),
                 place,
                 f"{score.n:,}",
                 f"{score.n_positive:,}",
@@ -91,13 +92,6 @@ def scores_text(dataset: Any, scores: Sequence[TaskScore], outside: Mapping[str,
     ]
     parts = [" · ".join(made), text_table(header, rows), "\n".join(words), "\n".join(cohort_notes(scores, dataset))]
     return "\n\n".join(part for part in parts if part)
-
-
-def _probability(value: float) -> str:
-    """Three decimals, never 0 or 1 of a probability that is neither."""
-    if 0 < value < 0.0005:
-        return "<0.001"
-    return ">0.999" if 0.9995 <= value < 1 else f"{value:.3f}"
 
 
 def groups_text(groups: pl.DataFrame) -> str:

@@ -18,6 +18,7 @@ from core.risk.cards import SYNTHETIC_WARNING
 from core.risk.heads import Head
 from core.risk.records import embed_for_tasks, feature_identity, options_of, record_at
 from core.risk.subtasks import parse_tasks
+from core.wording import part
 
 MIN_CASES = 30
 """Positives in training, held-out patients with a positive and held-out patients with a negative, each, below which
@@ -253,14 +254,17 @@ def percent_text(value: float) -> str:
 
     Never "0 %" or "100 %" of a probability that is neither 0 nor 1.
     """
-    return tenths_text(value) if value < 0.0995 or value >= 0.995 else f"{100 * value:.0f} %"
+    return f"{of_100(value)} %"
 
 
-def tenths_text(value: float) -> str:
-    """A probability as a percentage to a tenth; "<0.1 %" and ">99.9 %" where the tenth would claim 0 or 1."""
-    if 0 < value < 0.0005:
-        return "<0.1 %"
-    return ">99.9 %" if 0.9995 <= value < 1 else f"{100 * value:.1f} %"
+def of_100(value: float) -> str:
+    """A probability as a number of 100, as :func:`percent_text` writes it."""
+    return part(100 * value, percent_digits(value), whole=100)
+
+
+def percent_digits(value: float) -> int:
+    """Decimals of the percentage that :func:`percent_text` writes."""
+    return 0 if 0.0995 <= value < 0.995 else 1
 
 
 def _task_score(head: Head, raw: float, at: datetime) -> TaskScore:

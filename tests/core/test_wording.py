@@ -1,8 +1,10 @@
 """Counts in words."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from core.wording import counted, verb
+from core.wording import counted, part, verb
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,15 @@ def test_the_noun_agrees_with_the_number(n, noun, plural, said):
 
 def test_the_verb_agrees_with_the_number():
     assert [verb(n, "was", "were") for n in (0, 1, 2)] == ["were", "was", "were"]
+
+
+@given(st.floats(0, 1), st.integers(0, 4), st.sampled_from([1, 100]))
+def test_a_part_reads_as_none_or_all_only_where_it_is(share, digits, whole):
+    value = whole * share
+    text = part(value, digits, whole)
+    if text[0] in "<>":
+        bound = float(text[1:])
+        assert 0 < value < bound if text[0] == "<" else bound < value < whole
+    else:
+        assert text == f"{value:.{digits}f}"
+        assert (float(text) == 0) == (value == 0) and (float(text) == whole) == (value == whole)

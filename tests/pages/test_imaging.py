@@ -32,9 +32,10 @@ from core.imaging.readers import read_image
 from core.imaging.regions import Region
 from core.imaging.views import ZOOMS, View, view_around
 from core.jobs import JobQueue
+from core.wording import part
 from pages.shared.imaging import case as cases
 from pages.shared.imaging import decision, results, source
-from pages.shared.imaging.numbers import fraction, percent, short
+from pages.shared.imaging.numbers import percent, short
 from pages.shared.imaging.pictures import enlarged, outlined
 from pages.shared.imaging.region import clicked
 from pages.shared.imaging.source import Source
@@ -521,7 +522,7 @@ def test_a_share_reads_as_none_or_all_only_where_it_is(share, digits, words):
 
 
 def test_a_dice_of_nearly_one_is_not_one():
-    assert [fraction(value, 2) for value in (0, 0.004, 0.9949, 0.996, 1)] == ["0.00", "<0.01", "0.99", ">0.99", "1.00"]
+    assert [part(value, 2) for value in (0, 0.004, 0.9949, 0.996, 1)] == ["0.00", "<0.01", "0.99", ">0.99", "1.00"]
 
 
 def test_the_size_of_a_pixel_stands_in_the_order_of_the_images_size(open_imaging):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from core.risk.heads import load_heads
-from core.risk.score import percent_text
+from core.risk.score import of_100, percent_text
 from core.risk.thresholds import threshold_table
 from core.settings import PROJECT_ROOT
-from pages.shared.risk.evidence.thresholds import _of_100, _steps, figure
+from pages.shared.risk.evidence.thresholds import _steps, figure
 from tests.pages import cohort
 from tests.pages.conftest import shown
 from tests.pages.test_patients import sound
@@ -33,7 +33,7 @@ def test_one_score_for_all_leaves_no_threshold_to_choose():
     ("share", "words"), [(0, "0.0"), (0.0002, "<0.1"), (0.004, "0.4"), (0.31, "31"), (0.998, "99.8"), (1, "100.0")]
 )
 def test_a_rate_of_100_keeps_what_is_rare(share, words):
-    assert _of_100(share) == words
+    assert of_100(share) == words
 
 
 def test_the_threshold_shown_is_the_one_that_is_counted(open_page):

@@ -8,6 +8,7 @@ from core.ehr.tasks import TASK_BY_ID
 from core.figures import Plot, Series
 from core.risk.comparison import oriented, p_text
 from core.risk.model_names import model_name
+from core.wording import counted, verb
 from pages.shared import charts, empty
 from pages.shared.benchmark import draw, looks, pick, source
 from pages.shared.benchmark.source import Run
@@ -47,8 +48,8 @@ def show(run: Run) -> None:
     tested = rows.filter(pl.col("p_holm").is_not_nan()).height
     open_ = tested - for_a - for_b
     st.markdown(
-        f"After Holm's correction across {tested} task{'' if tested == 1 else 's'}, **A is higher in {for_a}, B in "
-        f"{for_b}**, and {open_} show{'s' if open_ == 1 else ''} no clear difference."
+        f"After Holm's correction across {counted(tested, 'task')}, **A is higher in {for_a}, B in "
+        f"{for_b}**, and {open_} {verb(open_, 'shows', 'show')} no clear difference."
         + (f" Not tested: {rows.height - tested}, no replicate is defined." if tested < rows.height else "")
     )
     apart = rows.filter((pl.col("lower") > 0) | (pl.col("upper") < 0)).height

@@ -7,6 +7,7 @@ from core import files
 from core.ehr.tasks import TASK_BY_ID
 from core.risk.model_names import features_name
 from core.risk.subtasks import SUBTASK_BY_KEY
+from core.wording import counted
 from pages.shared import downloads, empty, layout
 from pages.shared.benchmark import source
 from pages.shared.benchmark.source import Run
@@ -52,7 +53,7 @@ def show(run: Run) -> None:
     counts = table.groupby("What", sort=False)["Count"].agg(["size", "sum"])
     layout.facts(
         [
-            (str(what).capitalize(), f"{rows:,} in {n:,} place{'s' if n > 1 else ''}" if rows else f"{n:,}")
+            (str(what).capitalize(), f"{rows:,} in {counted(n, 'place')}" if rows else f"{n:,}")
             for what, n, rows in counts.itertuples()
         ],
         key="problems",

@@ -11,10 +11,10 @@ from core.figures import Plot, Series
 from core.risk.comparison import OURS, interval_text, mean_replicates, shots_of
 from core.risk.fewshot import ALL
 from core.risk.model_names import model_name
-from core.risk.score import percent_text, tenths_text
+from core.risk.score import percent_text
 from core.risk.subgroups import MIN_CELL, MIN_EVENTS, SubgroupRow, attributes_of_rows, subgroup_table
 from core.risk.thresholds import threshold_for_alert_rate
-from core.wording import counted
+from core.wording import counted, part
 from pages.shared import empty, resources
 from pages.shared.benchmark import draw, looks, pick, source
 from pages.shared.benchmark.cohorts import holder_of
@@ -75,8 +75,8 @@ def show(run: Run) -> None:
         + f"Cells of fewer than {MIN_CELL} patients are suppressed, and the next smallest with a single one, so that "
         f"it cannot be had by subtraction; no AUROC with fewer than {MIN_EVENTS} positives or negatives. Missed: "
         f"share of positives below the lowest threshold that gives at most {alerts or 10} alerts per 100 predictions "
-        f"({tenths_text(threshold)}). Intervals: 95 %, patient-level bootstrap. A difference between subgroups can "
-        "come from how ill they are, how well they are recorded, or the model."
+        f"({part(100 * threshold, 1, whole=100)} %). Intervals: 95 %, patient-level bootstrap. A difference between "
+        "subgroups can come from how ill they are, how well they are recorded, or the model."
     )
 
 

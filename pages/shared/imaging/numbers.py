@@ -1,5 +1,7 @@
 """Numbers as a reader wants them: no powers of ten where plain digits do."""
 
+from core.wording import part
+
 
 def short(value: float) -> str:
     """Three significant digits, thousands separated; powers of ten only for the very small and very large."""
@@ -21,18 +23,6 @@ def _exponent(value: float) -> int:
     return exponent
 
 
-def fraction(value: float, digits: int) -> str:
-    """A number between 0 and 1; never written as 0 or 1 where it is neither."""
-    return _between(value, 1, digits)
-
-
 def percent(value: float | None, digits: int = 0) -> str:
     """A share as a percentage; never 0 % or 100 % where it is neither none nor all."""
-    return "none" if value is None else f"{_between(100 * value, 100, digits)} %"
-
-
-def _between(value: float, end: int, digits: int) -> str:
-    step = 10.0**-digits
-    if 0 < value <= step / 2:
-        return f"<{step:.{digits}f}"
-    return f">{end - step:.{digits}f}" if end - step / 2 <= value < end else f"{value:.{digits}f}"
+    return "none" if value is None else f"{part(100 * value, digits, whole=100)} %"

@@ -5,11 +5,12 @@ import streamlit as st
 from core.imaging.ground_truth import dice_by_class
 from core.imaging.matching import mismatch
 from core.imaging.readers import MedicalImage
+from core.wording import part
 from pages.shared import layout
 from pages.shared.errors import plain
 from pages.shared.imaging import pictures
 from pages.shared.imaging.case import Case
-from pages.shared.imaging.numbers import fraction, percent, short
+from pages.shared.imaging.numbers import percent, short
 
 
 def picture(image: MedicalImage) -> None:
@@ -28,7 +29,7 @@ def show(case: Case) -> None:
         ("Region M, on the grid", f"{result.n_pixels:,} px"),
         ("Score S", short(result.score)),
         ("Mean logit", f"{result.mean_logit:.2f}"),
-        ("Mean probability", fraction(result.mean_probability, 3)),
+        ("Mean probability", part(result.mean_probability, 3)),
     ]
     pairs += [
         (f"Area of {name}", percent(area / total, 1))
@@ -37,7 +38,7 @@ def show(case: Case) -> None:
     truth = case.source.ground_truth(len(case.segmenter.classes))
     if truth is not None and truth.shape == (height, width):
         value = dice_by_class(result.segmentation.mask, truth, case.segmenter.classes)[case.class_name]
-        pairs.append((f"Dice of {case.class_name}", "no such pixel" if value is None else fraction(value, 2)))
+        pairs.append((f"Dice of {case.class_name}", "no such pixel" if value is None else part(value, 2)))
     layout.facts(pairs, key="imaging")
     mark = ":material/draw:" if case.source.drawn else ":material/image:"
     grid = "{} x {}".format(*result.geometry.grid_size[::-1])

@@ -223,10 +223,10 @@ def _add_stays(chart: go.Figure, stays: pl.DataFrame, at: datetime, clock: Clock
 
 
 def _hover(day: datetime, n: int, codes: list[str], later: bool, clock: Clock, vocabulary: Vocabulary) -> str:
-    lines = [f"<b>{clock.day(day)}</b>{' (after the as-of time)' if later else ''} · {n} event{'s' if n > 1 else ''}"]
+    lines = [f"<b>{clock.day(day)}</b>{' (after the as-of time)' if later else ''} · {counted(n, 'event')}"]
     lines += [charts.plain(vocabulary.describe(code) or code) for code in codes[:LISTED]]
     if len(codes) > LISTED:
-        lines.append(f"and {len(codes) - LISTED} more code{'s' if len(codes) > LISTED + 1 else ''}")
+        lines.append(f"and {counted(len(codes) - LISTED, 'more code')}")
     return "<br>".join(lines)
 
 

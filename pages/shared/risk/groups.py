@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from core.risk.score import RARE, TaskScore, percentile_text
+from core.risk.score import RARE, TaskScore, of_100, percentile_text
 from core.risk.score import percent_text as percent
 from core.wording import counted
 from pages.shared import charts
@@ -167,7 +167,7 @@ def _words(*columns: tuple[Sequence[tuple[int, str]], float, str, float]) -> go.
 
 
 def _numbers(score: TaskScore, light: bool) -> str:
-    lower, upper = (percent(end).removesuffix(" %") for end in score.interval)
+    lower, upper = map(of_100, score.interval)
     probability = percent(score.probability) if light else f"<b>{percent(score.probability)}</b>"
     return f"{probability} ({lower} to {upper})"
 

@@ -11,11 +11,11 @@ from core.embedding.cached import embed_texts
 from core.errors import InputError, MissingError
 from core.risk.neighbours import Neighbour, NeighbourPool, load_pool, nearest
 from core.risk.records import instruction_for, options_of, takes_instruction
+from core.risk.score import of_100
 from core.settings import get_settings
 from pages.shared import empty, navigation, selection
 from pages.shared.errors import plain
 from pages.shared.risk.case import Case
-from pages.shared.risk.groups import percent
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -45,7 +45,7 @@ def show(case: Case) -> None:
     positive = sum(neighbour.outcome for neighbour in found)
     st.markdown(
         f"**{positive} of the {len(found)} most similar patients** had the outcome; the average of "
-        f"{plain(case.head.cohort)} is {percent(case.head.prevalence).removesuffix(' %')} of 100."
+        f"{plain(case.head.cohort)} is {of_100(case.head.prevalence)} of 100."
     )
     here = _are_here(case, found)
     table = pd.DataFrame(

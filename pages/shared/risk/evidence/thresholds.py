@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.risk.score import of_100, percent_digits
 from core.risk.thresholds import ThresholdRow, threshold_table
 from pages.shared import charts, layout
 from pages.shared.risk.case import Case
@@ -32,7 +33,7 @@ def show(case: Case) -> None:
         row = threshold_table(head.reference_target, probability, head.reference_cluster, np.array([threshold]))[0]
         layout.facts(
             [
-                ("Alerts per 100 predictions", _of_100(row.alerts_per_100 / 100)),
+                ("Alerts per 100 predictions", of_100(row.alerts_per_100 / 100)),
                 ("Of 100 alerts, right", _with_interval(row.ppv, row.ppv_interval)),
                 ("Of 100 silent, right", _with_interval(row.npv, row.npv_interval)),
             ],
@@ -82,25 +83,20 @@ def figure(rows: list[ThresholdRow], threshold: float) -> go.Figure:
 
 def alt(row: ThresholdRow) -> str:
     """Say the figure in words."""
-    ppv = "none" if row.ppv is None else f"{_of_100(row.ppv)} of 100"
+    ppv = "none" if row.ppv is None else f"{of_100(row.ppv)} of 100"
     return (
         f"Alert rate, positive predictive value and sensitivity over the threshold. At {percent(row.threshold)}: "
-        f"{_of_100(row.alerts_per_100 / 100)} alerts per 100 predictions, {ppv} of them right."
+        f"{of_100(row.alerts_per_100 / 100)} alerts per 100 predictions, {ppv} of them right."
     )
 
 
 def _steps(probability: np.ndarray) -> np.ndarray:
     """Thresholds to choose from, ascending: each is the number that its label says, and no two have one label."""
     spread = np.quantile(probability, np.linspace(0.02, 0.99, 60))
-    return np.unique([round(step, 2 if 0.0995 <= step < 0.995 else 3) for step in spread.tolist()])
+    return np.unique([round(step, 2 + percent_digits(step)) for step in spread.tolist()])
 
 
 def _with_interval(value: float | None, interval: tuple[float, float]) -> str:
     if value is None:
         return "none"
-    return f"{_of_100(value)} ({_of_100(interval[0])} to {_of_100(interval[1])})"
-
-
-def _of_100(share: float) -> str:
-    """A share as a number of 100, with the digits that keep it apart from none and from all."""
-    return percent(share).removesuffix(" %")
+    return f"{of_100(value)} ({of_100(interval[0])} to {of_100(interval[1])})"
