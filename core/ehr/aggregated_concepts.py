@@ -54,6 +54,10 @@ class Concept:
             return self.normal
         return dict(self.normal_by_sex).get(sex or "") or self.corrected_normal or self.normal
 
+    def implied_unit(self, code: str) -> str:
+        """Return the unit that a code implies where the event names none, "" for the concept's own."""
+        return dict(self.unit_by_code).get(code, "") if self.unit_by_code else ""
+
     def format(self, value: float) -> str:
         """Print a value with the concept's decimals."""
         return f"{value:.{self.decimals}f}" if self.decimals else f"{int(value)}"

@@ -61,7 +61,9 @@ def shown_values(chart: Chart, events: np.ndarray, count: int, sex: str | None) 
         if value is None:
             found.not_numeric.append(i)
             continue
-        if profile == "corrected" and (unit := chart.units[i] or _implied_unit(chart, i, concept)):
+        if profile == "corrected" and (
+            unit := chart.units[i] or concept.implied_unit(chart.book.codes[chart.code[i]])
+        ):
             converted = to_concept_unit(value, unit, concept)
             if converted is None:
                 found.unknown_unit.append(i)
@@ -75,10 +77,6 @@ def shown_values(chart: Chart, events: np.ndarray, count: int, sex: str | None) 
         shown.values.append(_flagged(concept, value, profile, sex))
         shown.events.append(i)
     return found
-
-
-def _implied_unit(chart: Chart, event: int, concept: Concept) -> str | None:
-    return dict(concept.unit_by_code).get(chart.book.codes[chart.code[event]]) if concept.unit_by_code else None
 
 
 def _flagged(concept: Concept, value: float, profile: str, sex: str | None) -> str:

@@ -84,9 +84,7 @@ def numeric_series(events: pl.DataFrame, vocabulary: Vocabulary, sex: str | None
                 times=tuple(group["time"].to_list()),
                 values=tuple(shortest(value) for value in group["numeric_value"].to_numpy()),
                 rows=tuple(group["row"].to_list()),
-                band=_band(concept, str(unit) or dict(concept.unit_by_code).get(str(code), ""), sex)
-                if concept
-                else None,
+                band=_band(concept, str(unit) or concept.implied_unit(str(code)), sex) if concept else None,
                 concept=concept.name if concept else "",
             )
         )

@@ -7,6 +7,7 @@ import streamlit as st
 from core.ehr.tasks import TASK_BY_ID
 from core.embedding.registry import EncoderSpec
 from core.risk.documents import scores_document, scores_html
+from core.risk.score import percent_text as percent
 from core.risk.score import percentile_text
 from core.wording import counted
 from pages.shared import downloads, empty, layout, selection
@@ -15,7 +16,6 @@ from pages.shared.patients.chart import Patient
 from pages.shared.risk import scoring, target
 from pages.shared.risk.case import Case
 from pages.shared.risk.evidence import compare, neighbours, sections, sensitivity, thresholds, trajectory, what_if
-from pages.shared.risk.groups import percent
 
 TABS = {
     "Similar patients": neighbours.show,  # first, because it costs nothing beyond the score's own embedding

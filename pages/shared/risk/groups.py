@@ -9,6 +9,7 @@ from core.risk.score import RARE, TaskScore, of_100, percentile_text
 from core.risk.score import percent_text as percent
 from core.wording import counted
 from pages.shared import charts
+from pages.shared.risk.outside import marks
 from pages.shared.risk.scoring import key_of
 
 ROW = 62
@@ -124,15 +125,15 @@ def _marks(
     """The averages of all rows and, over them, the patient's probabilities."""
     averages = [f"average of {charts.plain(score.cohort)}: {percent(score.prevalence)}" for _, score in known]
     patients = [f"{charts.plain(score.natural_frequency, 160)}.<br>{_basis(score)}" for _, score in known]
-    open_ = [score.task in outside for _, score in known]
+    symbols, colors = marks(score.task in outside for _, score in known)
     return go.Scatter(
         x=[place(score.prevalence) for _, score in known] + [place(score.probability) for _, score in known],
         y=[row for row, _ in known] * 2,
         mode="markers",
         marker={
-            "symbol": ["line-ns"] * len(known) + ["diamond-open" if grey else "diamond" for grey in open_],
+            "symbol": ["line-ns"] * len(known) + symbols,
             "size": 13,
-            "color": [charts.SLATE] * len(known) + [charts.SLATE if grey else charts.BLUE for grey in open_],
+            "color": [charts.SLATE] * len(known) + colors,
             "line": {"width": [2] * len(known) + [0] * len(known), "color": charts.SLATE},
         },
         customdata=[[key_of(score)] for _, score in known] * 2,

@@ -1,14 +1,14 @@
 """How a page marks scores whose task is not defined for the record: an open mark, and the reason in words."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import streamlit as st
 
 from core.ehr.tasks import TASK_BY_ID
 from core.risk.score import TaskScore
+from core.risk.score import percent_text as percent
 from pages.shared import charts, tables
 from pages.shared.errors import plain
-from pages.shared.risk.groups import percent
 
 LEGEND = ":gray[◇] outside the task's definition"
 
@@ -25,12 +25,18 @@ def column(scores: Sequence[TaskScore], outside: Container[str]) -> tables.Worde
 
 
 def marker(scores: Sequence[TaskScore], outside: Container[str], color: str, symbol: str) -> dict:
-    """Return Plotly's marker of each score: filled in ``color``, open and grey where its task is in ``outside``."""
-    return {
-        "size": 11,
-        "symbol": [f"{symbol}-open" if score.task in outside else symbol for score in scores],
-        "color": [charts.SLATE if score.task in outside else color for score in scores],
-    }
+    """Return Plotly's marker of each score, open where its task is in ``outside``."""
+    symbols, colors = marks((score.task in outside for score in scores), color, symbol)
+    return {"size": 11, "symbol": symbols, "color": colors}
+
+
+def marks(outside: Iterable[object], color: str = charts.BLUE, symbol: str = "diamond") -> tuple[list[str], list[str]]:
+    """Return Plotly's symbols and colours of marks: filled in ``color``, open and grey where ``outside`` is true."""
+    known = [bool(reason) for reason in outside]
+    return (
+        [f"{symbol}-open" if open_ else symbol for open_ in known],
+        [charts.SLATE if open_ else color for open_ in known],
+    )
 
 
 def explain(clauses: Mapping[str, Mapping[str, str]], tasks: Container[str]) -> None:

@@ -8,8 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from core.ehr.markdown import SerializationOptions
 from core.ehr.store import open_dataset
 from core.ehr.tasks import TASKS
+from core.risk.cohort import unique_times
+from core.risk.featuresets import FeatureSet
+from core.risk.records import embed_rows
+from core.risk.runner import load_labels
 
 N_SUBJECTS = 360
 START = datetime(2020, 1, 1)
@@ -194,3 +199,11 @@ def heads(heads_folder):
     from core.risk.heads import load_heads
 
     return load_heads(heads_folder)
+
+
+@pytest.fixture(scope="module")
+def embedded(dataset, encoder):
+    labels, _ = load_labels(dataset, [task.id for task in TASKS])
+    subject, time = unique_times(list(labels.values()))
+    matrix = embed_rows(dataset, encoder, subject, time, SerializationOptions())
+    return FeatureSet("hash-words", ("lr_lbfgs",), subject, time, None, matrix)

@@ -11,13 +11,13 @@ from core.ehr.demo.cases import cases_of
 from core.ehr.timepoints import timepoints
 from core.errors import ChartlightError, InputError
 from core.risk.score import TaskScore
+from core.risk.score import percent_text as percent
 from pages.shared import audience, charts, empty, selection, tables
 from pages.shared.encoders import others
 from pages.shared.errors import plain
 from pages.shared.patients.chart import Patient
 from pages.shared.risk import outside, scoring
 from pages.shared.risk.case import Case
-from pages.shared.risk.groups import percent
 
 Compared: TypeAlias = tuple[str, scoring.Scored, dict[str, str]]
 """The other's name and scores, and by task why it is not defined for their record."""

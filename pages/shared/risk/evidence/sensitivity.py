@@ -3,12 +3,12 @@
 import streamlit as st
 
 from core.errors import ChartlightError
+from core.risk.score import percent_text as percent
 from core.risk.sensitivity import Variant, sensitivity
 from pages.shared import tables
 from pages.shared.encoders import others
 from pages.shared.risk import scoring
 from pages.shared.risk.case import Case
-from pages.shared.risk.groups import percent
 
 KINDS = {"lookback": "Look back", "instruction": "Instruction", "encoder": "Encoder"}
 

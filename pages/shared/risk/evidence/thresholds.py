@@ -5,10 +5,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.risk.score import of_100, percent_digits
+from core.risk.score import percent_text as percent
 from core.risk.thresholds import ThresholdRow, threshold_table
 from pages.shared import charts, layout
 from pages.shared.risk.case import Case
-from pages.shared.risk.groups import percent
 
 
 def show(case: Case) -> None:

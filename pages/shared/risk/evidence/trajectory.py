@@ -5,10 +5,11 @@ import streamlit as st
 
 from core.ehr.task_scope import outside_definitions
 from core.ehr.timepoints import tasks_labelled_at
+from core.risk.score import percent_text as percent
 from core.risk.trajectory import MAX_POINTS, TrajectoryPoint, trajectory
 from pages.shared import charts, empty
 from pages.shared.risk.case import Case
-from pages.shared.risk.groups import percent
+from pages.shared.risk.outside import marks
 
 
 def show(case: Case) -> None:
@@ -58,6 +59,7 @@ def figure(case: Case, points: list[TrajectoryPoint], outside: list[str]) -> go.
     clock = case.patient.clock
     scores = [point.scores[0] for point in points]
     where = [clock.axis(point.at) for point in points]
+    symbols, colors = marks(outside)
     band = go.Scatter(
         x=[*where, *reversed(where)],
         y=[*(score.interval[1] for score in scores), *(score.interval[0] for score in reversed(scores))],
@@ -74,8 +76,8 @@ def figure(case: Case, points: list[TrajectoryPoint], outside: list[str]) -> go.
         line={"color": charts.BLUE, "width": 2},
         marker={
             "size": [14 if point.current else 8 for point in points],
-            "symbol": ["diamond-open" if reason else "diamond" for reason in outside],
-            "color": [charts.SLATE if reason else charts.BLUE for reason in outside],
+            "symbol": symbols,
+            "color": colors,
         },
         customdata=[
             [clock.show(point.at), percent(score.probability), f"<br>Outside the task: {reason}" if reason else ""]
