@@ -27,6 +27,13 @@ from core.settings import get_settings
 from .conftest import HashEncoder
 
 
+@pytest.fixture
+def fresh_settings():
+    """Settings are read again in the test and after it."""
+    yield
+    get_settings.cache_clear()
+
+
 def test_ablations_make_feature_sets(dataset):
     encoder = HashEncoder()
 

@@ -30,7 +30,6 @@ from core.risk.runner import (
     run_benchmark,
 )
 from core.risk.units import UnitPart, UnitResult, UnitSpec, load_unit, run_unit
-from core.settings import get_settings
 
 from .conftest import write_labels
 
@@ -483,13 +482,6 @@ def test_a_difference_without_a_defined_replicate_says_so(dataset):
 def test_paper_exact_changes_the_refit_only(dataset, embedded, tmp_path):
     exact = run_benchmark(dataset, [embedded], tmp_path, ["guo_los"], RunOptions(replicates=20, paper_exact=True))
     assert exact.computed == 1 and exact.results.height
-
-
-@pytest.fixture
-def fresh_settings():
-    """Settings are read again in the test and after it."""
-    yield
-    get_settings.cache_clear()
 
 
 def test_the_output_folder_is_a_run_s_or_empty(dataset, tmp_path):
