@@ -160,10 +160,10 @@ RECIPES = {
                 "People are not identified in the data: frames of one person may stand on both sides of the split.",
             ),
             warnings=(_NOT_A_DEVICE,),
-            preprocessing=Preprocessing(channels=1, resize="fit", size=256, low=0.0, high=99.8, std=0.5),
+            preprocessing=Preprocessing(channels=1, resize="fit", size=384, low=0.0, high=99.8, std=0.5),
             phantom="ultrasound",
             augmentation="ultrasound",
-            crop=256,
+            crop=320,
             # 140 frames are few to learn edges and shading from
             encoder="tu-tf_efficientnet_lite2",
             imagenet=True,
