@@ -30,7 +30,7 @@ _WATCH = """({first, groups}) => {
   const before = new Set(texts());  // the last patient's figures stay until they are replaced
   window.seen = {};
   const look = () => {
-    const fresh = texts().filter(text => /average/.test(text) && !before.has(text));
+    const fresh = texts().filter(text => / % \\(.* to /.test(text) && !before.has(text));
     if (!window.seen.first && fresh.some(text => text.includes(first))) window.seen.first = Date.now();
     if (!window.seen.all && fresh.length >= groups) window.seen.all = Date.now();
   };

@@ -144,17 +144,17 @@ def nonzero_box(values: torch.Tensor) -> tuple[int, int, int, int] | None:
     """Box (top, bottom, left, right), ends excluded, of cells of (n, c, h, w) that are not all zero; NaN counts."""
     height, width = values.shape[-2:]
     last = values.permute(0, 2, 3, 1)  # how channels-last values lie in memory: the extremes of whole lines are quick
-    rows = _nonzero(last.reshape(len(last), height, -1), 2)
+    rows = _nonzero(last.reshape(len(last) * height, -1), 1).reshape(-1, height).any(0).nonzero()[:, 0]
     if not len(rows):
         return None
     top, bottom = int(rows[0]), int(rows[-1]) + 1
-    columns = _nonzero(last[:, top:bottom].reshape(-1, width, values.shape[1]), (0, 2))
+    lines = last[:, top:bottom].reshape(len(last) * (bottom - top), -1)
+    columns = _nonzero(lines, 0).reshape(width, -1).any(1).nonzero()[:, 0]
     return top, bottom, int(columns[0]), int(columns[-1]) + 1
 
 
-def _nonzero(values: torch.Tensor, others: int | tuple[int, ...]) -> torch.Tensor:
-    found = (values.amax(others) != 0) | (values.amin(others) != 0)
-    return found.reshape(-1, found.shape[-1]).any(0).nonzero()[:, 0]
+def _nonzero(values: torch.Tensor, axis: int) -> torch.Tensor:
+    return (values.amax(axis) != 0) | (values.amin(axis) != 0)
 
 
 def zeros_like_gradient(size: Sequence[int], like: torch.Tensor) -> torch.Tensor:
