@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -123,11 +124,11 @@ def embed_plans(
     """Embed texts that ``plan_texts`` has cut into pieces; see ``embed_texts``."""
     if not plans:
         return np.empty((0, encoder.dimension), dtype=np.float32)
-    identity = encoder.cache_identity
+    key_of = lru_cache(maxsize=None)(partial(vector_key, encoder.cache_identity))  # texts share most of their pieces
     unique: dict[bytes, Piece] = {}
     keys: list[list[bytes]] = []
     for plan in plans:
-        keys.append([vector_key(identity, piece.prefix, piece.text) for piece in plan])
+        keys.append([key_of(piece.prefix, piece.text) for piece in plan])
         unique.update(zip(keys[-1], plan))
     vectors = cache.get(list(unique)) if cache else {}
     vectors = {key: vector for key, vector in vectors.items() if vector.shape == (encoder.dimension,)}
