@@ -36,6 +36,7 @@ from core.imaging.architectures import (
 from core.imaging.cards import class_colours, class_names
 from core.imaging.folding import fold_batch_norms
 from core.imaging.local_gradients import localize_gradients
+from core.imaging.packed import pack_kernels
 from core.imaging.preprocess import Geometry, Preprocessing
 from core.imaging.readers.image import AXES
 from core.imaging.tiling import Tile, plan_tiles, run_tiled
@@ -100,6 +101,7 @@ class Segmenter:
 
             merge_upsampling(network)
             localize_gradients(network)
+            pack_kernels(network)
         return network
 
     def tiles(self, grid_size: tuple[int, int]) -> list[Tile]:
