@@ -54,8 +54,9 @@ def test_truncation_is_the_tokenizers_own(limit):
     assert any(section.lost for section in packed.sections) == (len(spans) > limit)
 
 
-def test_the_cut_line_is_the_first_line_that_is_not_whole():
-    record = long_record()
+@pytest.mark.parametrize("strategy", ["markdown", "recent_codes"])
+def test_the_cut_line_is_the_first_line_that_is_not_whole(strategy):
+    record = long_record(strategy)
     counted = count_tokens(record, offsets)
     for limit in range(0, counted.total, 17):
         cut = counted.cut(limit)
@@ -89,6 +90,25 @@ def test_fair_packing_keeps_the_newest_visits_and_no_dangling_heading():
     assert "Pain score: 59" in details
     assert "Pain score: 1\n" not in details
     assert not re.search(r"#### Conditions\n+- \(", details)
+
+
+def test_fair_packing_at_any_limit_keeps_whole_sections_word_for_word_and_no_heading_over_nothing():
+    record = long_record()
+    whole = {section.id: section.text for section in record.sections()}
+    seen = 0
+    for limit in range(280, 1200, 23):
+        packed = pack(record, limit, offsets, "fair")
+        if not packed.text.count("more line"):
+            continue  # not even the headings fit: truncated
+        seen += 1
+        assert all(whole[section.id] in packed.text for section in packed.sections if not section.lost), limit
+        assert not re.search(r"[^\n]\n## ", packed.text), limit  # blank lines between sections stay
+        lines = [line for line in packed.text.split("\n") if line]
+        for line, below in zip(lines, [*lines[1:], ""]):
+            if line.startswith("###"):  # of a visit or a category: an event follows, or a heading of lower rank
+                own, other = len(line.split()[0]), len(below.split()[0]) if below.startswith("#") else 9
+                assert below and other > own and not re.match(r"- \(\d+ more", below), (limit, line)
+    assert seen > 30
 
 
 @given(events=charts(max_size=60), limit=st.integers(0, 700), packing=st.sampled_from(["truncate", "fair"]))

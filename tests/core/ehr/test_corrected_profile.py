@@ -75,6 +75,17 @@ def test_implausible_values_are_counted():
     assert record.omitted == {"outside of the plausible range": (4,)}
 
 
+def test_a_concept_that_has_its_values_leaves_the_older_ones_of_others_in():
+    """Nine heart rates after the only sodium: each concept counts its own values."""
+    sodium = {"time": T, "code": "LOINC/2951-2", "numeric_value": 140.0, "unit": "mmol/L"}
+    rates = [
+        {**rate, "time": rate["time"] + timedelta(hours=1)} for rate in measured("LOINC/8867-4", *[(60.0, None)] * 9)
+    ]
+    text = text_of(person(sodium, *rates), values=2)
+    assert "- Sodium (mmol/L): 140 (normal)" in text
+    assert "- Heart rate (bpm): 60 (normal), 60 (normal)\n" in text
+
+
 @pytest.mark.parametrize(("sex", "flag"), [("F", "normal"), ("M", "low"), (None, "normal")])
 def test_ranges_follow_sex_where_they_exist(sex, flag):
     events = person(*measured("LOINC/718-7", (13.0, "g/dL")))

@@ -12,7 +12,7 @@ import pytest
 
 from core.ehr.demo import generate_demo
 from core.ehr.importers.ehrshot import import_ehrshot
-from core.ehr.label_codes import icd_code, unit_key
+from core.ehr.label_codes import EHRSHOT_INTENSIVE_CARE, icd_code, unit_key
 from core.ehr.labels import compute_labels, hospital_stays, write_computed_labels
 from core.ehr.store import open_dataset
 from core.ehr.tasks import TASKS
@@ -270,6 +270,13 @@ def test_places_of_intensive_care_are_recognised(code: str, description: str | N
     assert [v for _, _, v in labels(frame, "guo_icu", vocabulary)] == [True]
 
 
+def test_the_care_sites_are_those_of_the_authors_labelers():
+    """get_icu_visit_detail_concepts of ehrshot/labelers/omop.py lists 25 numbers with this sum."""
+    numbers = {int(code.rpartition("/")[2]) for code in EHRSHOT_INTENSIVE_CARE}
+    assert (len(numbers), sum(numbers)) == (25, 198_241_158)
+    assert len(EHRSHOT_INTENSIVE_CARE) == 50, "in the spellings CARE_SITE/ and CARE SITE/"
+
+
 @pytest.mark.parametrize("code", ["SNOMED/309904001", "CARE_SITE/5", "LOINC/ICU"])
 def test_other_codes_are_no_place_of_intensive_care(code: str):
     frame = events(stay(1, "2020-01-01T10:00", "2020-01-05T10:00"), (1, at("2020-01-02T03:00"), code))
@@ -286,9 +293,12 @@ def test_first_diagnosis_between_one_and_365_days_and_never_after_it():
         (2, at("2021-01-03T00:00"), "SNOMED/59621000"),
         stay(3, "2020-01-01T10:00", "2020-01-03T10:00"),
         (3, at("2020-01-04T12:00"), "SNOMED/59621000"),  # within the first day
+        stay(4, "2020-01-01T10:00", "2020-01-03T10:00"),
+        (4, at("2020-01-04T23:59"), "SNOMED/59621000"),  # one day to the minute
     )
     hierarchy = Vocabulary({}, {"SNOMED/1": ("SNOMED/2",), "SNOMED/2": ("SNOMED/59621000",)})
-    assert [(s, v) for s, _, v in labels(frame, "new_hypertension", hierarchy)] == [(1, True), (2, False), (3, False)]
+    found = [(s, v) for s, _, v in labels(frame, "new_hypertension", hierarchy)]
+    assert found == [(1, True), (2, False), (3, False), (4, True)]
 
 
 @pytest.mark.parametrize(
@@ -418,6 +428,7 @@ def test_admission_and_discharge_events_make_a_stay():
         (1, at("2020-02-01T10:00"), "HOSPITAL_ADMISSION//URGENT"),  # still in hospital
     )
     assert labels(frame, "guo_los") == [(1, at("2020-01-01T23:59"), True)]
+    assert hospital_stays(frame.lazy()).rows() == [(1, at("2020-01-01T10:00"), at("2020-01-09T10:00"))]
 
 
 def test_visit_details_are_no_stays():

@@ -99,6 +99,7 @@ def test_a_known_diagnosis_and_nothing_of_the_future():
     rows = record(
         ("2020-01-02", "Visit/IP", "2020-01-03T10:00"),
         ("2020-01-02T11:00", "ICD10CM/I10"),
+        ("2020-01-03T23:59", "ICD10CM/I10"),  # coded again: the first time counts
         ("2020-01-04", "ICD10CM/M32.9"),
     )
     assert outside(rows, "2020-01-03T23:59") == {

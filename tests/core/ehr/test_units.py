@@ -72,6 +72,22 @@ def test_conversions(name, unit, value, expected):
     )
 
 
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (1, ",#,1,cell,cells"),
+        (1e3, "1000,k,K,th,thou,thous,thousand,thousands,tsd,10^3,10*3,x10e3"),
+        (1e6, "m,mil,mill,mio,million,millions,10^6"),
+        (1e9, "bil,billion,giga,10^9"),
+        (1e12, "tera,10^12"),
+    ],
+)
+def test_words_of_counts(factor, words):
+    """The same 5 million cells a microlitre in any word: Erythrocytes are shown in 10^6/uL."""
+    for word in words.split(","):
+        assert to_concept_unit(5e6 / factor, f"{word}/uL", BY_NAME["Erythrocytes"]) == pytest.approx(5.0), word
+
+
 def test_a_limit_is_met_exactly_after_conversion():
     assert to_concept_unit(38.0, "Cel", BY_NAME["Body temperature"]) == 100.4
 
