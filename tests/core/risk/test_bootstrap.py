@@ -84,12 +84,24 @@ def test_paired_difference_of_a_model_with_itself_is_nothing():
     assert better.p_value == pytest.approx(2 / 201) and better.lower == pytest.approx(0.2)
 
 
+def test_a_paired_difference_is_counting():
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(0.02, 0.03, 300), rng.normal(0, 0.03, 300)
+    found, delta = paired_difference(0.72, 0.7, a, b), sorted(x - y for x, y in zip(a, b))
+    assert found.lower == pytest.approx(np.quantile(delta, 0.025)) and found.upper == pytest.approx(
+        np.quantile(delta, 0.975)
+    )
+    worse, better = sum(d <= 0 for d in delta), sum(d >= 0 for d in delta)
+    assert found.p_value == pytest.approx(2 * (min(worse, better) + 1) / 301) and 0 < found.p_value < 1
+    assert found.difference == pytest.approx(0.02) and paired_difference(0, 0, b, a).p_value == found.p_value
+
+
 def test_replicates_in_which_a_model_is_not_defined_are_counted():
     a = np.array([0.6, np.nan, 0.7, 0.8])
     some = paired_difference(0.7, 0.5, a, np.array([0.5, 0.5, np.nan, 0.5]))
     assert some.undefined == 2 and some.upper == pytest.approx(np.percentile([0.1, 0.3], 97.5))
     none = paired_difference(0.7, 0.5, a * np.nan, a)
-    assert none.undefined == 4 and np.isnan(none.p_value)
+    assert none.undefined == 4 and np.isnan(none.p_value) and none.difference == pytest.approx(0.2)
 
 
 def test_holm_equals_a_worked_example():
