@@ -174,17 +174,18 @@ def _segmenters(settings: Settings) -> Iterator[Check]:
 
 
 def _cache(settings: Settings) -> Iterator[Check]:
+    from core.embedding.cache import look_at, way_out
+
     path = settings.cache_path
     if not path.exists():
         yield Check("cache", "embedding cache", LACKING, f"{_short(path)} is made with the first embedding")
         return
     size = sum(file.stat().st_size for file in path.parent.glob(path.name + "*")) / 1e6
     try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
-            database.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+        look_at(path)
         yield Check("cache", "embedding cache", GOOD, f"{size:,.1f} MB of at most {settings.cache_gb:g} GB")
     except sqlite3.Error as error:
-        yield Check("cache", "embedding cache", WRONG, f"{_short(path)}: {error}", "delete the file; it is made anew")
+        yield Check("cache", "embedding cache", WRONG, f"{_short(path)}: {error}", way_out(error))
 
 
 def _access(settings: Settings) -> Iterator[Check]:

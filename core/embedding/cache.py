@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS vectors (
 );
 CREATE INDEX IF NOT EXISTS by_use ON vectors (used);
 """
+_LOOK = "SELECT key, encoder, used, vector, digest FROM vectors LIMIT 1"  # fails on a table of another making
 _ROW_OVERHEAD = 160  # bytes of a row beside its vector: key twice (table, index), digest, name, page slack
 _BATCH = 500  # keys of one query, below SQLite's limit of variables
 
@@ -76,13 +77,13 @@ class EmbeddingCache:
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-            try:
-                with self._spoken():
+            with self._spoken():
+                connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+                try:
                     _prepare(connection)
-            except InputError:
-                connection.close()
-                raise
+                except sqlite3.Error:
+                    connection.close()
+                    raise
             self._local.connection = connection
         return connection
 
@@ -92,11 +93,7 @@ class EmbeddingCache:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            full = "full" in str(error)
-            raise InputError(
-                f"the embedding cache {self.path} cannot be used ({error})",
-                "make room on the disk" if full else "move it away; a new one is made",
-            ) from error
+            raise InputError(f"the embedding cache {self.path} cannot be used ({error})", way_out(error)) from error
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
         """The vectors that are here, by key; each float32 ``(dimension,)``. A damaged one counts as absent."""
@@ -204,6 +201,27 @@ class EmbeddingCache:
             self._local.connection = None
 
 
+def way_out(error: sqlite3.Error) -> str:
+    """What to do about an error: not every file that cannot be used is damaged."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):  # in write-ahead mode a full disk is an I/O error too
+        return "make room on the disk"
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):
+        return "let this user read and write it and its folder, or name another place in CHARTLIGHT_CACHE"
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return "wait until the other process that uses it has ended"
+    return "move it away; a new one is made"
+
+
+def look_at(path: Path) -> None:
+    """See that a file is a cache, and change nothing. Raises sqlite3.Error where it is none or cannot be read."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+    try:
+        connection.execute(_LOOK).fetchone()
+    finally:
+        connection.close()
+
+
 def _prepare(connection: sqlite3.Connection) -> None:
     """Set the mode and make the tables. Another process may be doing the same: its lock is waited for."""
     for attempt in range(100):
@@ -211,7 +229,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.executescript(_SCHEMA)
-            connection.execute("SELECT key, encoder, used, vector, digest FROM vectors LIMIT 1").fetchone()
+            connection.execute(_LOOK).fetchone()
             return
         except sqlite3.OperationalError as error:
             if attempt == 99 or not ("locked" in str(error) or "busy" in str(error)):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from core import doctor, exposure
 from core.doctor import GOOD, LACKING, WRONG, check_all
+from core.embedding.cache import EmbeddingCache
 from core.settings import Settings
 
 
@@ -62,6 +64,21 @@ def test_a_failing_look_is_a_finding(settings, monkeypatch):
 def test_damaged_cache_is_wrong(settings):
     settings.cache_path.write_bytes(b"not a database, but long enough to be taken for one" * 50)
     assert by_name(check_all(settings))["embedding cache"].state == WRONG
+
+
+def test_a_database_of_another_making_is_no_cache(settings):
+    with sqlite3.connect(settings.cache_path) as other:
+        other.execute("CREATE TABLE vectors (a)")
+    assert by_name(check_all(settings))["embedding cache"].state == WRONG
+
+
+def test_the_cache_is_looked_at_where_it_is_whatever_its_folder_is_called(tmp_path):
+    """A name with # or ? in it once made the doctor look at, and leave, an empty file of another name."""
+    home = tmp_path / "ward #1? 100%25"
+    EmbeddingCache(home / "embeddings.sqlite", 10**6).close()
+    (home / "embeddings.sqlite").write_bytes(b"not a database, but long enough to be taken for one" * 50)
+    assert by_name(check_all(Settings(home=home, heads=tmp_path / "heads")))["embedding cache"].state == WRONG
+    assert [path.name for path in tmp_path.iterdir()] == [home.name]
 
 
 @pytest.mark.parametrize(

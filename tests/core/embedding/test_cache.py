@@ -187,3 +187,28 @@ def test_the_command_shows_and_clears(cache, monkeypatch, capsys):
     assert "removed 1 vectors" in capsys.readouterr().out
     assert cli.main(["cache", "--encoder", "e"]) == 2
     assert "error: --encoder goes with --clear" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("in_the_way", "fix"),
+    [
+        (lambda path: path.mkdir(), "let this user read and write it"),
+        (lambda path: sqlite3.connect(path).execute("CREATE TABLE vectors (a)").connection.commit(), "move it away"),
+    ],
+    ids=["a folder", "another program's table"],
+)
+def test_what_cannot_be_opened_is_one_sentence_that_says_what_helps(tmp_path, in_the_way, fix):
+    in_the_way(tmp_path / "cache.sqlite")
+    with pytest.raises(InputError, match=f"cannot be used .*; {fix}"):
+        EmbeddingCache(tmp_path / "cache.sqlite")
+
+
+def test_a_file_that_may_not_be_written_is_not_to_be_thrown_away(tmp_path, monkeypatch):
+    """As root nothing is forbidden: a connection that may only read stands for the file."""
+    EmbeddingCache(tmp_path / "cache.sqlite").close()
+    connect, uri = sqlite3.connect, (tmp_path / "cache.sqlite").as_uri()
+    monkeypatch.setattr(
+        cache_module.sqlite3, "connect", lambda *_, **more: connect(f"{uri}?mode=ro", uri=True, **more)
+    )
+    with pytest.raises(InputError, match=r"cannot be used .*readonly.*; let this user read and write it"):
+        EmbeddingCache(tmp_path / "cache.sqlite").put("e", {key(1): vector(1)})
