@@ -19,7 +19,7 @@ from typing import NoReturn
 from core import commands
 from core.errors import ChartlightError
 
-_WRITABLE = "write to a folder of your own: name one in the command, or in CHARTLIGHT_HOME"
+_WRITABLE = "write to a folder of your own (name one in the command, or in CHARTLIGHT_HOME), or let this user read it"
 _FIXES = {
     errno.EACCES: _WRITABLE,
     errno.EPERM: _WRITABLE,

@@ -1,5 +1,6 @@
 """Files: whole or not there; tables under the safety notice, without a cell that a spreadsheet would run."""
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from core.safety import EXPORT_NOTICE
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -78,3 +80,18 @@ def write_atomic(path: Path, data: bytes) -> None:
     """Write a file whole or not at all (see :func:`replacing`)."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def write_table(path: Path, table: "pl.DataFrame") -> None:
+    """Write a table as CSV, Parquet or Arrow, by its name's ending, whole or not at all (see :func:`replacing`).
+
+    It is made in memory: what Polars raises where the disk is full is no OSError, and not always of one kind.
+    """
+    made = io.BytesIO()
+    if path.suffix == ".csv":
+        table.write_csv(made)
+    elif path.suffix == ".arrow":
+        table.write_ipc(made)
+    else:
+        table.write_parquet(made)
+    write_atomic(path, made.getvalue())

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from flexible_schema import PyArrowSchema, SchemaValidationError
 
-from core.ehr.index import check_columns, list_shards, naive_time
+from core.ehr.index import check_columns, list_shards, naive_time, parquet_files
 from core.ehr.leakage import RULES, find_leaks
 from core.ehr.markdown import serialize
 from core.ehr.meds_layout import read_dataset_json
@@ -132,7 +132,7 @@ def _metadata_findings(dataset: Dataset) -> Iterator[CheckFinding]:
     files = [
         (dataset.path / meds.code_metadata_filepath, meds.CodeMetadataSchema),
         (dataset.path / meds.subject_splits_filepath, meds.SubjectSplitSchema),
-        *((path, meds.LabelSchema) for path in sorted((dataset.path / "labels").rglob("*.parquet"))),
+        *((path, meds.LabelSchema) for path in parquet_files(dataset.path / "labels")),
     ]
     for path, schema in files:
         name = path.relative_to(dataset.path).as_posix()

@@ -12,7 +12,7 @@ import polars as pl
 
 from core.ehr.concepts import concept_files, describe_codes, sibling_table
 from core.ehr.vocabulary import Vocabulary
-from core.files import replacing
+from core.files import write_table
 from core.settings import get_settings
 
 
@@ -51,7 +51,6 @@ def with_athena(
 
 def _keep(found: pl.DataFrame, path: Path) -> None:
     try:
-        with replacing(path) as part:
-            found.write_parquet(part)
+        write_table(path, found)
     except OSError:  # a convenience: without a writable home it is read again next time
         return

@@ -6,6 +6,7 @@ changed dataset gets a new index.
 """
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from core.ehr.meds_layout import BIRTH_CODES, DEATH_CODES
 from core.ehr.sex import sex_expression
 from core.errors import InputError
-from core.files import replacing
+from core.files import write_table
 from core.progress import Progress, silent
 from core.settings import get_settings
 from core.wording import counted
@@ -26,8 +27,8 @@ INDEX_VERSION = 2
 EARLIEST, LATEST = pl.datetime(1850, 1, 1), pl.datetime(2300, 1, 1)
 """Times outside of these are a source's null marks (0001-01-01, 9999-12-31); de-identified data lies within."""
 
-DAMAGE = (OSError, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException)
-"""What reading a damaged Parquet file can raise; Polars panics on some damage, past ``Exception``."""
+DAMAGE = (OSError, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, UnicodeError)
+"""What reading a damaged or forbidden file can raise; Polars panics on some damage, past ``Exception``."""
 
 PLACE = ("shard", "start", "length", "n_events")
 """Columns of the index that say where a subject lies."""
@@ -74,10 +75,26 @@ class SubjectIndex:
 
 def list_shards(folder: Path) -> tuple[Shard, ...]:
     """All event files of a dataset, in path order."""
-    files = sorted(path for path in (folder / "data").rglob("*.parquet") if not path.name.startswith((".", "_")))
+    files = [path for path in parquet_files(folder / "data") if not path.name.startswith((".", "_"))]
     return tuple(
         Shard(path.relative_to(folder).as_posix(), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files
     )
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """All Parquet files in a folder and those in it, in path order; none where there is no such folder.
+
+    Raises:
+        InputError: a folder may not be read. (``Path.rglob`` would pass it over, and the data would be fewer.)
+    """
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            what = f"the folder {error.filename} cannot be read ({error.strerror})"
+            raise InputError(what, "let this user read it, or choose another dataset") from error
+
+    found = (Path(here, name) for here, _, names in os.walk(folder, onerror=refuse) for name in names)
+    return sorted(path for path in found if path.suffix == ".parquet")
 
 
 def load_index(folder: Path, progress: Progress | None = None) -> SubjectIndex:
@@ -92,7 +109,7 @@ def load_index(folder: Path, progress: Progress | None = None) -> SubjectIndex:
     )
     try:
         table = pl.read_ipc(cached)
-    except (OSError, pl.exceptions.PolarsError):
+    except DAMAGE:
         table = build_table(folder, shards, progress or silent)
         _save(table, cached)
     return SubjectIndex(shards, table, table["subject_id"].to_numpy())
@@ -189,11 +206,15 @@ def naive_time(schema: pa.Schema, name: str) -> pl.Expr:
 
 def unreadable(path: Path, error: Exception) -> InputError:
     """The error for an event file that cannot be read."""
-    first_line = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
     return InputError(
-        f"{path.name} is not a readable Parquet file or is cut short ({first_line})",
-        "copy the file again from its source, or import the data again",
+        f"{path.name} is not a readable Parquet file or is cut short ({reason(error)})",
+        "let this user read it, copy it again from its source, or import the data again",
     )
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what a library says of a file that it cannot read."""
+    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
 
 
 def _check_invariants(table: pl.DataFrame, shards: tuple[Shard, ...]) -> None:
@@ -220,13 +241,12 @@ def _some(ids: pl.Series) -> str:
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:20]
 
 
 def _save(table: pl.DataFrame, path: Path) -> None:
     try:
-        with replacing(path) as part:
-            table.write_ipc(part)
+        write_table(path, table)
         for old in path.parent.glob(f"{path.name.split('-')[0]}-*.arrow"):  # of the dataset as it was before
             if old != path:
                 old.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ row groups that hold them. A ``Dataset`` keeps no open file and changes nothing 
 threads may share it.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +27,8 @@ from core.ehr.index import (
     check_columns,
     load_index,
     naive_time,
+    parquet_files,
+    reason,
     unreadable,
 )
 from core.ehr.meds_layout import EVENT_SCHEMA, read_dataset_json
@@ -153,9 +156,10 @@ class Dataset:
             return frame.select(pl.col("subject_id").cast(pl.Int64), pl.col("split").cast(pl.String)).sort(
                 "subject_id"
             )
-        except pl.exceptions.PolarsError as error:
+        except DAMAGE as error:
             raise InputError(
-                f"{path.name} cannot be read as MEDS splits", "give it the columns subject_id and split, or remove it"
+                f"{path.name} cannot be read as MEDS splits ({reason(error)})",
+                "give it the columns subject_id and split, or remove it",
             ) from error
 
     @cached_property
@@ -194,6 +198,8 @@ def open_dataset(path: str | Path, concepts: str | Path | None = None, progress:
         InputError: it is no MEDS dataset, or a file is damaged or breaks the schema.
     """
     path = Path(path).expanduser()
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        raise InputError(f"the folder {path} cannot be read (Permission denied)", "let this user read it")
     if not path.is_dir():
         raise InputError(f"there is no dataset folder {path}", "check the path, or make one: python -m core demo DEST")
     if not (path / "data").is_dir():
@@ -277,9 +283,8 @@ def _label_files(folder: Path) -> dict[str, list[Path]]:
     """Label files by task: ``labels/<task>/**/*.parquet`` or ``labels/<task>.parquet``."""
     files: dict[str, list[Path]] = {}
     root = folder / "labels"
-    if root.is_dir():
-        for path in sorted(root.rglob("*.parquet")):
-            files.setdefault(path.relative_to(root).parts[0].removesuffix(".parquet"), []).append(path)
+    for path in parquet_files(root):
+        files.setdefault(path.relative_to(root).parts[0].removesuffix(".parquet"), []).append(path)
     return files
 
 
@@ -301,8 +306,8 @@ def _read_labels(path: Path) -> pl.DataFrame:
             pl.col("prediction_time").cast(pl.Datetime("us")),
             pl.col(columns[0]).cast(kinds[columns[0]]).alias("value"),
         ).drop_nulls()
-    except pl.exceptions.PolarsError as error:
+    except DAMAGE as error:
         raise InputError(
-            f"{path} cannot be read as MEDS labels",
+            f"{path} cannot be read as MEDS labels ({reason(error)})",
             "give it subject_id, prediction_time and boolean_value or integer_value",
         ) from error

@@ -11,6 +11,7 @@ from pathlib import Path
 import meds
 import polars as pl
 
+from core.ehr.index import DAMAGE, reason
 from core.errors import InputError
 
 
@@ -103,9 +104,10 @@ def _read_codes(path: Path) -> pl.DataFrame:
             .filter(pl.col("code").is_not_null())
             .unique("code", keep="first", maintain_order=True)
         )
-    except pl.exceptions.PolarsError as error:
+    except DAMAGE as error:
         raise InputError(
-            f"{meds.code_metadata_filepath} cannot be read", "give it the columns code, description, parent_codes"
+            f"{meds.code_metadata_filepath} cannot be read ({reason(error)})",
+            "give it the columns code, description, parent_codes",
         ) from error
 
 

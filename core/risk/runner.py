@@ -19,7 +19,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from core.errors import ChartlightError, InputError
-from core.files import remove_leftovers, replacing, write_atomic
+from core.files import remove_leftovers, write_atomic, write_table
 from core.progress import Progress, silent
 from core.risk.cohort import Problem, TaskLabels, load_task_labels, unique_times
 from core.risk.counts import CountOptions, count_features
@@ -328,19 +328,14 @@ def _write(
     )
     for stale in (FINISHED, "report.html"):  # tables of two runs must not pass for one after a kill
         (out / stale).unlink(missing_ok=True)
-    _write_table(predictions, out / "predictions.parquet")
+    write_table(out / "predictions.parquet", predictions)
     for name, table in (("groups", groups), ("differences", differences), ("problems", problem_table)):
-        _write_table(table, out / f"{name}.parquet")
-        _write_table(table, out / f"{name}.csv")
+        write_table(out / f"{name}.parquet", table)
+        write_table(out / f"{name}.csv", table)
     write_record(record, out)
-    _write_table(results, out / "results.csv")
-    _write_table(results, out / FINISHED)
+    write_table(out / "results.csv", results)
+    write_table(out / FINISHED, results)
     return BenchmarkResult(results, groups, differences, problems, computed, reused, record)
-
-
-def _write_table(table: pl.DataFrame, path: Path) -> None:
-    with replacing(path) as temporary:
-        table.write_csv(temporary) if path.suffix == ".csv" else table.write_parquet(temporary)
 
 
 def read_result(out: Path) -> BenchmarkResult:

@@ -1,6 +1,8 @@
 """Files written whole or not at all: every writer of core goes through :func:`core.files.replacing`."""
 
+import errno
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,8 +18,7 @@ import pytest
 
 from core.ehr import external_vocabulary, index
 from core.embedding.features import read_json, write_json, write_part
-from core.files import remove_leftovers, replacing, write_atomic
-from core.risk import runner
+from core.files import remove_leftovers, replacing, write_atomic, write_table
 
 CORE = Path(__file__).parents[2] / "core"
 
@@ -93,8 +94,8 @@ WRITERS: dict[str, tuple[Callable[[Path, int], object], Callable[[Path], object]
         lambda path, n: write_part(path, ROWS, np.full((2, 4), n, np.float32)),
         lambda path: pq.read_table(path).num_rows,
     ),
-    "results.csv": (lambda path, n: runner._write_table(pl.DataFrame({"n": [n] * 1000}), path), pl.read_csv),
-    "table.parquet": (lambda path, n: runner._write_table(pl.DataFrame({"n": [n]}), path), pl.read_parquet),
+    "results.csv": (lambda path, n: write_table(path, pl.DataFrame({"n": [n] * 1000})), pl.read_csv),
+    "table.parquet": (lambda path, n: write_table(path, pl.DataFrame({"n": [n]})), pl.read_parquet),
     "vocabulary.parquet": (lambda path, n: external_vocabulary._keep(pl.DataFrame({"n": [n]}), path), pl.read_parquet),
     "name-state.arrow": (
         lambda path, n: index._save(pl.DataFrame({"n": [n]}), path),
@@ -111,6 +112,30 @@ def test_many_threads_may_write_one_file(tmp_path, name):
         list(pool.map(lambda n: write(path, n), range(80)))
     read(path)
     assert os.listdir(tmp_path) == [name]
+
+
+@pytest.fixture
+def short_of_room():
+    """No file of this process may be longer than 8,192 bytes: what a disk that fills up does to a writer."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("name", ["results.csv", "table.parquet", "index.arrow"])
+def test_a_table_that_finds_no_room_is_an_error_of_the_system_and_leaves_the_old_one(tmp_path, short_of_room, name):
+    """Polars itself raises a ComputeError, or an OSError without a number, which the command line takes for ours."""
+    (tmp_path / name).write_text("old")
+    with pytest.raises(OSError) as caught:
+        write_table(tmp_path / name, pl.DataFrame({"n": np.random.default_rng(0).random(10_000)}))
+    assert caught.value.errno == errno.EFBIG
+    assert (tmp_path / name).read_text() == "old" and os.listdir(tmp_path) == [name]
+
+
+def test_a_vocabulary_that_finds_no_room_is_not_kept_and_does_no_harm(tmp_path, short_of_room):
+    external_vocabulary._keep(pl.DataFrame({"n": np.random.default_rng(0).random(10_000)}), tmp_path / "v.parquet")
+    assert os.listdir(tmp_path) == []
 
 
 def test_no_other_module_replaces_files_by_itself():

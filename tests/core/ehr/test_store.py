@@ -6,7 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from core.ehr.meds_layout import EVENT_SCHEMA, write_dataset_json, write_events
+from core.ehr.meds_layout import (
+    EVENT_SCHEMA,
+    write_codes,
+    write_dataset_json,
+    write_events,
+    write_labels,
+    write_splits,
+)
 from core.ehr.store import EVENT_COLUMNS, open_dataset
 from core.errors import InputError
 from tests.core.ehr.conftest import events_frame
@@ -286,3 +293,65 @@ def test_a_release_that_was_not_imported_is_no_empty_dataset(tmp_path):
     (tmp_path / "data" / "ehrshot.csv").write_text("patient_id,start,code\n")
     with pytest.raises(InputError, match=r"no Parquet file among them; .*import ehrshot"):
         open_dataset(tmp_path)
+
+
+FORBIDDEN = PermissionError("Permission denied (os error 13): x")  # as Polars says it: without a number
+
+
+@pytest.mark.parametrize(
+    ("read", "words"),
+    [
+        (lambda dataset: dataset.labels("guo_los"), "cannot be read as MEDS labels"),
+        (lambda dataset: dataset.splits(), "cannot be read as MEDS splits"),
+        (lambda dataset: dataset.vocabulary, "codes.parquet cannot be read"),
+    ],
+    ids=["labels", "splits", "codes"],
+)
+@pytest.mark.parametrize("error", [FORBIDDEN, UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")])
+def test_a_file_that_may_not_be_read_is_one_sentence_with_the_reason(
+    tmp_path, two_subjects, monkeypatch, read, words, error
+):
+    """As root nothing is forbidden: what Polars raises is raised here."""
+    write_events(tmp_path, 0, two_subjects)
+    write_codes(tmp_path, pl.DataFrame({"code": ["A"]}))
+    write_splits(tmp_path, pl.DataFrame({"subject_id": [1], "split": ["train"]}))
+    labels = pl.DataFrame({"subject_id": [1], "prediction_time": [datetime(2020, 1, 1)], "value": [True]})
+    write_labels(tmp_path, "guo_los", labels)
+    dataset = open_dataset(tmp_path)
+
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(pl, "read_parquet", refuse)
+    with pytest.raises(InputError, match=words) as caught:
+        read(dataset)
+    assert str(error) in str(caught.value)
+
+
+@pytest.mark.parametrize("hidden", ["data", "data/more", "labels"])
+def test_a_folder_that_may_not_be_listed_is_an_error_and_not_an_empty_one(tmp_path, two_subjects, monkeypatch, hidden):
+    """Path.rglob passes such a folder over in silence: the dataset had no subjects, and its check no findings."""
+    write_events(tmp_path, 0, two_subjects)
+    (tmp_path / "data" / "more").mkdir()
+    (tmp_path / "labels").mkdir()
+    assert open_dataset(tmp_path).tasks() == []
+    scan = os.scandir
+
+    def refuse(path="."):
+        if str(path) == str(tmp_path / hidden):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=rf"the folder .*{hidden} cannot be read \(Permission denied\)"):
+        open_dataset(tmp_path).tasks()
+
+
+def test_a_folder_whose_name_is_no_text_is_named_like_any_other(tmp_path, two_subjects):
+    """Names of another encoding are what old shares have; Python carries their bytes as lone surrogates."""
+    folder = tmp_path / os.fsdecode(b"klinik-\xe4")
+    write_dataset_json(folder, "x", "test")
+    with pytest.raises(InputError, match=r"cannot be read|not a readable"):
+        (folder / "data").mkdir()
+        (folder / "data" / "0.parquet").write_bytes(b"nothing")
+        open_dataset(folder)
