@@ -7,7 +7,10 @@ round's end; a recipe may then move the operating point. Every epoch's end is wr
 never stopped (on the same machine and thread count).
 """
 
+import hashlib
+import io
 import math
+import pickle
 import time
 from dataclasses import replace
 from functools import cache
@@ -17,7 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from core.files import replacing
+from core.errors import InputError
+from core.files import write_atomic
 from core.imaging.overlap import dice
 from core.imaging.phantoms import draw_phantom
 from core.imaging.training.augment import augment, build_pipeline
@@ -72,8 +76,12 @@ def learning_rate(step: int, steps: int, highest: float) -> float:
 def fit(
     recipe: Recipe, split: Split, work: Path, seed: int, progress: Progress = silent
 ) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
-    """Train; return the weights to keep and a record for the card (epochs, best epoch, minutes, validation Dice)."""
-    rounds = recipe.rounds
+    """Train; return the weights to keep and a record for the card (epochs, best epoch, minutes, validation Dice).
+
+    Raises:
+        InputError: ``work`` holds the checkpoint of another training, or a damaged one.
+    """
+    rounds, identity = recipe.rounds, _identity(recipe, split, seed)
     work.mkdir(parents=True, exist_ok=True)
     checkpoint = work / "checkpoint.pt"
     torch.manual_seed(seed)
@@ -83,7 +91,7 @@ def fit(
         "state": {"round": 0, "epoch": 0, "step": 0, "minutes": 0.0, "best_dice": -1.0, "best_epoch": 0}
     }
     if checkpoint.is_file():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = _read_checkpoint(checkpoint, identity)
         best = saved["best"]
     elif recipe.imagenet:
         best |= start_encoder(recipe.encoder, best)
@@ -124,8 +132,9 @@ def fit(
                 state["round"] = number + 1
                 if recipe.operating_point and not one.everything:
                     state["offset"], state["offset_dice"] = best_offset(best, judged)
-            with replacing(checkpoint) as partial:
-                torch.save({**trainer.to_save(), "best": best, "state": state}, partial)
+            written = io.BytesIO()  # in memory first: what torch raises on a full disk does not say that it is full
+            torch.save({**trainer.to_save(), "best": best, "state": state, "of": identity}, written)
+            write_atomic(checkpoint, written.getvalue())
             line = f"epoch {state['epoch']}/{total} loss {loss:.4f} validation Dice {score:.4f} "
             with (work / "log.txt").open("a") as log:
                 log.write(line + f"minutes {state['minutes']:.1f}\n")
@@ -140,6 +149,32 @@ def fit(
         best = lower_background(best, state["offset"])
         record |= {"background_offset": state["offset"], "validation_dice_with_it": round(state["offset_dice"], 4)}
     return best, record
+
+
+def _identity(recipe: Recipe, split: Split, seed: int) -> str:
+    """Hash of what makes a training this one: recipe, seed, and the cases with their parts."""
+    digest = hashlib.sha256(repr((recipe, seed)).encode())
+    for part in (split.train, split.validation, split.test):
+        digest.update(f"{len(part)} cases".encode())
+        for case in part:
+            for array in (case.pixels, case.mask):
+                digest.update(f"{case.name} {array.dtype} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _read_checkpoint(path: Path, identity: str) -> dict[str, Any]:
+    again = f"remove {path.parent} to begin anew, or give another --out"
+    try:
+        saved = torch.load(path, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise InputError(f"the checkpoint {path} cannot be read ({type(error).__name__})", again) from error
+    if not isinstance(saved, dict) or saved.get("of") != identity:  # its test cases may be among those learned from
+        raise InputError(
+            f"{path.parent} is of another training (other data, name, --seed, --epochs or version of Chartlight)",
+            f"{again}, or give the same command as before to go on",
+        )
+    return saved
 
 
 def _repeat_bright(

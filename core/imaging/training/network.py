@@ -10,7 +10,7 @@ import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from core.hashing import file_sha256
 from core.imaging.preprocess import Preprocessing
@@ -47,9 +47,8 @@ def write_folder(dest: Path, recipe: Recipe, weights: dict[str, torch.Tensor], c
         name: value.to(torch.float16 if recipe.half and value.ndim > 1 else value.dtype).contiguous()
         for name, value in weights.items()
     }
-    save_file(stored, partial / "model.safetensors")
+    (partial / "model.safetensors").write_bytes(save(stored))  # what save_file raises on a full disk is no OSError
     (partial / "config.json").write_text(json.dumps(network_config(recipe), indent=2) + "\n")
-    (partial / "model.safetensors").chmod(0o644)  # safetensors writes for the owner only
     digest = file_sha256(partial / "model.safetensors")
     text = yaml.safe_dump({**card, "weights_sha256": digest}, sort_keys=False, allow_unicode=True, width=110)
     (partial / "card.yaml").write_text(text)

@@ -232,3 +232,29 @@ def test_bad_requests(tmp_path, capsys):
     assert main(["train-segmenter", "nuclei", "--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "y")]) == 2
     with pytest.raises(InputError):
         runner.train_segmenter("elbow", tmp_path, tmp_path / "z")
+
+
+def test_a_checkpoint_of_another_training_is_not_gone_on_from(tmp_path):
+    """Of another seed it has learned from cases that are this one's test cases, and the card would say held out."""
+    torch.set_num_threads(1)
+    split, work = small_split(), tmp_path / "out.partial"
+
+    def stop(done: int, total: int, note: str) -> None:
+        if note.startswith("epoch 2 "):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(TINY, split, work, seed=3, progress=stop)
+    before = (work / "checkpoint.pt").read_bytes()
+    swapped = Split(split.test, split.validation, split.train)
+    longer = replace(TINY, rounds=(replace(TINY.rounds[0], epochs=9),))
+    for recipe, cases, seed in ((TINY, split, 4), (TINY, swapped, 3), (longer, split, 3)):
+        with pytest.raises(InputError, match=r"out\.partial is of another training .*; remove .*, or give the same"):
+            fit(recipe, cases, work, seed)
+    assert (work / "checkpoint.pt").read_bytes() == before
+    for damaged in (before[: len(before) // 2], b"", b"\x80\x02garbage"):
+        (work / "checkpoint.pt").write_bytes(damaged)
+        with pytest.raises(InputError, match=r"checkpoint.* cannot be read .*; remove"):
+            fit(TINY, split, work, seed=3)
+    (work / "checkpoint.pt").write_bytes(before)
+    fit(TINY, split, work, seed=3)
