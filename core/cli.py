@@ -3,17 +3,18 @@
 Each command is a module of ``core.commands`` with ``HELP``, ``add_arguments(parser)`` and ``run(args)``.
 A command module imports what is heavy inside ``run``, so that ``--help`` stays quick.
 Exit status: 0 on success, 2 with one line ``error: what; how to fix it`` on bad input or where a file or folder cannot
-be read or written, 130 when interrupted.
+be read or written, 130 when interrupted, by Ctrl-C or by SIGTERM.
 """
 
 import argparse
 import errno
 import importlib
+import io
 import os
 import pkgutil
 import sys
 from collections.abc import Sequence
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import NoReturn
 
 from core import commands
@@ -35,6 +36,14 @@ def _command_modules() -> dict[str, ModuleType]:
     return {name.rstrip("_").replace("_", "-"): importlib.import_module(f"core.commands.{name}") for name in names}
 
 
+def as_interrupt(number: int, frame: FrameType | None) -> None:
+    """What SIGTERM does: a scheduler or a container that stops a command is as good as Ctrl-C, and nothing is left.
+
+    The first process of a container, besides, is ended by no signal that it does not answer.
+    """
+    raise KeyboardInterrupt
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
@@ -53,6 +62,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # records and cards are UTF-8, whatever the locale is
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     args = build_parser().parse_args(argv)
     args.words = list(sys.argv[1:] if argv is None else argv)  # for the records of what a result was made by
     try:

@@ -22,7 +22,10 @@ def silent(done: int, total: int, note: str = "") -> None:
 def terminal_bar(description: str, unit: str = "it") -> Iterator[Progress]:
     """Yield a progress callback that draws a bar on stderr when that is a terminal."""
     scale = unit == "B"  # bytes as MB and GB
-    with tqdm(desc=description, unit=unit, unit_scale=scale, file=sys.stderr, disable=None, dynamic_ncols=True) as bar:
+    hidden = None if sys.stderr else True  # None: unless it is a terminal; a service may have none at all
+    with tqdm(
+        desc=description, unit=unit, unit_scale=scale, file=sys.stderr, disable=hidden, dynamic_ncols=True
+    ) as bar:
 
         def show(done: int, total: int, note: str = "") -> None:
             bar.total = total or None

@@ -47,8 +47,6 @@ def run(args: argparse.Namespace) -> None:
         for task in computed.labels:
             (args.dataset / "labels").mkdir(exist_ok=True)
             (part / "labels" / task).rename(args.dataset / "labels" / task)
-    except OSError as error:
-        raise InputError(f"cannot write into {args.dataset}: {error.strerror}", "check its permissions") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     for task, labels in computed.labels.items():

@@ -2,12 +2,10 @@
 
 import argparse
 import os
-import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from types import FrameType
 
 from core.errors import InputError
 from core.exposure import is_loopback, refuse_open_door
@@ -26,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Check the address, make the demo cohort where it is asked for, and run Streamlit until it ends."""
-    signal.signal(signal.SIGTERM, _as_interrupt)  # from here on: making the demo cohort takes a minute
     settings = get_settings()
     address = args.address or settings.address
     port = args.port or settings.port
@@ -58,11 +55,6 @@ def run_until_stopped(line: list[str]) -> int:
             app.kill()
             app.wait()
         return 0
-
-
-def _as_interrupt(number: int, frame: FrameType | None) -> None:
-    """The first process of a container is ended by no signal that it does not answer."""
-    raise KeyboardInterrupt
 
 
 def command(address: str, port: int, settings: Settings) -> list[str]:

@@ -1,13 +1,17 @@
 """The frame of the command line: statuses, one-line errors, help."""
 
+import io
+import os
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
 
 from core import cli
 from core.errors import InputError
+from core.progress import terminal_bar
 
 
 def with_command(monkeypatch, run) -> None:
@@ -69,6 +73,33 @@ def test_a_mistake_of_ours_is_not_hidden(monkeypatch):
     with_command(monkeypatch, run)
     with pytest.raises(OSError, match="cannot find loader"):
         cli.main(["probe"])
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does_and_nothing_is_left(tmp_path):
+    line = [sys.executable, "-m", "core", "demo", str(tmp_path / "demo"), "--subjects", "100000"]
+    running = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".demo.partial/*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    running.terminate()
+    assert "error: interrupted; run the same command again" in running.communicate(timeout=60)[1]
+    assert running.returncode == 130
+    assert not list(tmp_path.iterdir())
+
+
+def test_output_is_utf8_whatever_the_locale_is(monkeypatch):
+    """Under PYTHONUTF8=0 with LC_ALL=C, or a Latin-1 locale, a middle dot in a score was a traceback."""
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="ascii"))
+    with_command(monkeypatch, lambda args: print("7 · 日本", os.fsdecode(b"klinik-\xe4"), flush=True))
+    assert cli.main(["probe"]) == 0
+    assert out.getvalue() == "7 · 日本 klinik-".encode() + b"\xe4\n"
+
+
+def test_a_bar_without_any_stderr_is_none(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)  # a service that was started with it closed
+    with terminal_bar("probe") as progress:
+        progress(1, 2, "half")
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["probe", "--n", "three"], []])

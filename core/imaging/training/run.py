@@ -38,8 +38,8 @@ def train_segmenter(
     run goes on from ``<out>.partial`` when called again in the same way.
 
     Raises:
-        InputError: unknown name, wrong data folder, ``out`` exists and is no segmenter, or what would be gone on from is
-            of another training.
+        InputError: unknown name, wrong data folder, ``out`` exists and is no segmenter, or its ``.partial`` is of
+            another training.
     """
     recipe = get_recipe(name)
     if epochs:

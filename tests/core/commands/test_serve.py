@@ -87,9 +87,10 @@ time.sleep(60)
 """
 SERVE = """
 import signal, sys
+from core import cli
 from core.commands import serve
 serve.GRACE_SECONDS = 2.0
-signal.signal(signal.SIGTERM, serve._as_interrupt)
+signal.signal(signal.SIGTERM, cli.as_interrupt)
 sys.exit(serve.run_until_stopped([sys.executable, "-c", *sys.argv[1:]]))
 """
 
