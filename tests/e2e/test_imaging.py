@@ -11,7 +11,7 @@ import pydicom.data
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.app_process import go, settle
+from tests.e2e.app_process import ROOT, go, settle
 from tests.e2e.conftest import App
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -124,6 +124,26 @@ def test_clicks_and_drags_choose_the_region(app: App, page: Page):
         pytest.approx(20 / box["width"] * 640, abs=5),
         pytest.approx(60 / box["width"] * 640, abs=5),
     )
+
+
+def test_what_was_chosen_outlasts_the_image(app: App, page: Page):
+    """A new file takes the controls away for a moment, after which the browser drew them at their defaults."""
+    go(page, f"{app.url}/imaging?source=upload")
+    files = [ROOT / "assets" / "samples" / name for name in ("ultrasound-2.png", "radiograph-3.png")]
+    page.locator("input[type=file]").first.set_input_files(files[0])
+    page.wait_for_timeout(1000)
+    settle(page)
+    choose(page, "im-model-", "Nerve and vessel in ultrasound")
+    choose(page, "im-class-", "2 · vessel")
+    choose(page, "im-region", "Whole image")
+    for file in (files[1], files[0]):
+        page.locator("input[type=file]").first.set_input_files(file)
+        page.wait_for_timeout(1000)
+        settle(page)
+        for key, shown in (("im-model-", "Nerve and vessel in ultrasound"), ("im-class-", "2 · vessel")):
+            expect(page.locator(f'[class*="st-key-{key}"] input').first).to_have_value(shown)
+        expect(page.locator('[class*="st-key-im-region"] input').first).to_have_value("Whole image")
+        expect(page.locator(".st-key-facts-imaging")).to_contain_text("Area of vessel")
 
 
 def test_on_a_narrow_page_the_controls_stand_above_the_pictures(app: App, page: Page):

@@ -18,6 +18,13 @@ from pages.shared.imaging import segmenter, uploads, windows
 
 TYPES = ["png", "jpg", "jpeg", "tif", "tiff", "dcm", "dicom", "ima", "nii", "gz"]
 
+_WITHOUT = "_upload-is-missing"
+_OUTLASTING = (
+    *("im-model-", "im-class-", "im-region", "im-decision", "im-scale", "im-signed", "im-smooth", "im-contour"),
+    *("im-palette-", "im-opacity", "im-percentile", "im-grid-", "im-baseline", "im-steps", "im-figures"),
+)
+"""How the keys of controls begin that another image leaves as they are."""
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -100,7 +107,10 @@ def _upload() -> Source | None:
         help="It stays in memory and goes with the session. No identifier of a DICOM file is read or shown.",
     )
     if uploaded is None:
+        st.session_state[_WITHOUT] = True
         return None
+    if st.session_state.pop(_WITHOUT, False):
+        _restate()
     data = uploaded.getvalue()
     name = uploaded.name.rpartition(".")[2]
     image = _read(hashlib.sha256(data).hexdigest(), (), name, _data=data)
@@ -123,6 +133,17 @@ def _upload() -> Source | None:
         drawn=False,
         truth=truth.getvalue() if truth is not None else None,
     )
+
+
+def _restate() -> None:
+    """Send the choices that outlast an image to the browser again.
+
+    A file that replaces another takes the controls away for one run, so short that the browser still reports them in
+    the next: Streamlit then believes that it shows their values, while it has drawn them anew at their defaults.
+    """
+    for key in list(st.session_state):
+        if str(key).startswith(_OUTLASTING):
+            st.session_state[key] = st.session_state[key]
 
 
 # an upload's pixels belong to its session: Streamlit drops these caches when it ends
