@@ -124,6 +124,19 @@ def test_an_upload_is_explained_and_never_named(open_imaging):
     assert "Seg-HiRes-Grad CAM" in text and "Jane" not in text
 
 
+def test_a_file_that_does_not_say_what_it_shows_is_not_taken_for_what_the_segmenter_knows(open_imaging, tmp_path):
+    card = "title: Test\nclasses: [background, left, right]\nmodality: ultrasound\n"
+    card += "preprocessing: {channels: 3, resize: stretch, size: 64}\n"
+    save_folder(tmp_path / "models" / "first", small_unet(), card=card)
+    page = open_imaging({"source": "upload"}, tmp_path / "models")
+    assert "This segmenter is made for ultrasound" in sound(upload(page, png(), "x.png"))
+    assert "does not say what it shows" not in sound(open_imaging(None, tmp_path / "models"))  # a drawing is known
+    scan = Path(pydicom.data.get_testdata_file("CT_small.dcm")).read_bytes()
+    page = upload(open_imaging({"source": "upload"}, tmp_path / "models"), scan, "x.dcm")
+    assert "The file says CT" in sound(page)
+    assert "does not say what it shows" not in sound(page)
+
+
 @pytest.mark.parametrize("tab", TABS)
 def test_every_tab(open_imaging, tab):
     sound(open_imaging({"view": tab}))

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.imaging.matching import slice_axis, suggest
+from core.imaging.matching import kind_of, slice_axis, suggest
 from core.imaging.readers import MedicalImage
 from core.imaging.readers.image import Axis
 from core.imaging.segmenters import Segmenter, list_segmenters, read_card
 from pages.shared import resources
+from pages.shared.errors import plain
 
 
 def choose(image: MedicalImage, model: str | None) -> Segmenter:
@@ -32,6 +33,9 @@ def choose(image: MedicalImage, model: str | None) -> Segmenter:
         key=_key(model or f"upload-{first}"),
         persist_state="session",
     )
+    made_for = cards().get(name, {}).get("modality")
+    if model is None and made_for and kind_of(image) is None:
+        st.caption(f"The file does not say what it shows. This segmenter is made for {plain(made_for)}.")
     return resources.segmenter(str(folders[name])).value
 
 

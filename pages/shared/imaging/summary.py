@@ -46,7 +46,8 @@ def show(case: Case) -> None:
     if image.spacing:
         tall, wide = image.spacing
         words += f" · {wide:.3g} x {tall:.3g} mm a pixel"
-    misfit = mismatch(image, case.segmenter.card)
-    notes = " ".join((*((misfit,) if misfit else ()), *image.notes, *result.notes, *case.segmenter.notes))
+    notes = " ".join((*image.notes, *result.notes, *case.segmenter.notes))
     with st.container(key="tight-image"):
+        if misfit := mismatch(image, case.segmenter.card):
+            st.markdown(f":material/warning: **{plain(misfit)}**")
         st.markdown(f":small[:gray[{mark} {plain(words)}.{' ' + plain(notes) if notes else ''}]]")
