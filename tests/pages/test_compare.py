@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from core.ehr.markdown import SerializationOptions, serialize
 from core.ehr.relative_time import Clock
 from core.ehr.store import open_dataset
+from pages.shared import difference
 from pages.shared.patients import compare
 from tests.pages import cohort
 
@@ -36,3 +37,9 @@ def test_counts_are_those_of_a_naive_count():
     assert compare.counts(first, second) == (2, 1, 2)
     assert compare.counts(first, first) == (0, 0, 3)
     assert compare.counts([], second) == (4, 0, 0)
+
+
+def test_a_difference_keeps_signs_apart_from_the_dashes_of_a_list():
+    found = difference.lines(["# R", "- pulse: 80", "- BMI: 30"], ["# R", "- pulse: 90", "- BMI: 30"], 1)
+    assert found[0].startswith("@@")
+    assert found[1:] == ["  # R", "- - pulse: 80", "+ - pulse: 90", "  - BMI: 30"]

@@ -123,7 +123,7 @@ def test_a_simulation_is_marked_and_changes_text_and_score(open_page):
     app.run()
     sound(app)
     text = shown(app)
-    assert "Simulation: the record was edited" in text and "without metformin" in text and "\n-- metformin" in text
+    assert "Simulation: the record was edited" in text and "without metformin" in text and "\n- - metformin" in text
     assert "Simulated" in tables(app)
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from core.ehr.markdown import serialize
 from core.ehr.record import PROFILES, STRATEGIES, Line, Record, SerializationOptions
 from core.wording import counted
-from pages.shared import empty, layout, resources
+from pages.shared import difference, empty, layout, resources
 from pages.shared.encoders import picker
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def show(patient: "Patient") -> None:
         )
         return
     context = max(map(len, texts)) if whole else 3
-    lines = list(difflib.unified_diff(*texts, "A", "B", lineterm="", n=context))[2:]
-    st.code("\n".join(lines), language="diff", height=560, wrap_lines=True)
+    difference.show(difference.lines(*texts, context), "stand only in A", "only in B", height=560)
 
 
 def counts(first: list[str], second: list[str]) -> tuple[int, int, int]:

@@ -1,6 +1,5 @@
 """Tab What if: edit the record, read it again, see text and score change. A simulation, and marked as one."""
 
-import difflib
 from collections.abc import Container
 from datetime import datetime
 
@@ -14,7 +13,7 @@ from core.ehr.task_scope import clauses
 from core.ehr.timepoints import tasks_labelled_at
 from core.risk.score import TaskScore
 from core.risk.whatif import NOTICE, OFFER, AddEvent, Edit, RemoveCode, SetValue, WhatIf, what_if
-from pages.shared import audit, empty, tables
+from pages.shared import audit, difference, empty, tables
 from pages.shared.errors import plain
 from pages.shared.risk import outside
 from pages.shared.risk.case import Case
@@ -67,7 +66,7 @@ def _change_value(case: Case, known: pl.DataFrame, edits: list) -> None:
         elif row is not None:
             edits.append((f"{names[row].split(' · ')[0]} set to {every_digit(value)}", SetValue(row, value)))
 
-    with st.form("edit-value", border=True):
+    with st.form("edit-value", border=True, height="stretch"):
         st.markdown("**Change a value**")
         st.selectbox("Measurement", list(names), format_func=names.get, key="what-row")
         st.number_input("New value", value=None, format="%g", key="what-value")
@@ -83,7 +82,7 @@ def _remove(case: Case, known: pl.DataFrame, edits: list) -> None:
         if code := st.session_state["what-code"]:
             edits.append((f"without {describe(code) or code}", RemoveCode(code)))
 
-    with st.form("edit-remove", border=True):
+    with st.form("edit-remove", border=True, height="stretch"):
         st.markdown("**Remove a code**")
         st.selectbox("Coded event", codes, format_func=lambda c: f"{describe(c) or c} · {c}", key="what-code")
         st.caption("Every event with this code is left out.")
@@ -104,7 +103,7 @@ def _add(case: Case, known: pl.DataFrame, edits: list) -> None:
             number = "" if value is None else f" {every_digit(value)}"
             edits.append((f"with {vocabulary.describe(code) or code}{number}", event))
 
-    with st.form("edit-add", border=True):
+    with st.form("edit-add", border=True, height="stretch"):
         st.markdown("**Add a coded event**")
         st.selectbox(
             "Code of the dataset",
@@ -160,8 +159,8 @@ def _result(case: Case, edits: list[Edit]) -> None:
     with right:
         st.markdown("**Text** :gray[what the model reads, before and after]")
         before, after = (plain_text(text).splitlines() for text in (result.before, result.after))
-        lines = list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]
-        st.code("\n".join(patient.clock.text(line) for line in lines), language="diff", height=360, wrap_lines=True)
+        lines = [patient.clock.text(line) for line in difference.lines(before, after, 2)]
+        difference.show(lines, "are as it is", "simulated", height=360)
 
 
 def _by_change(real: TaskScore, new: TaskScore, off: Container[str]) -> tuple[bool, bool, float]:
