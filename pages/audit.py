@@ -46,5 +46,11 @@ layout.section(
     f"{len(shown):,} of {len(entries):,} entries",
     f"{counted(damaged, 'damaged line')} left out" if damaged else "",
 )
-st.dataframe(table, hide_index=True, height=560, alt="Audit log, newest entry first")
+st.dataframe(
+    table,
+    hide_index=True,
+    height=560,
+    column_config={"Time (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss")},
+    alt="Audit log, newest entry first",
+)
 downloads.button("Download as CSV", csv_text(table), "audit.csv", "text/csv", key="audit-csv", page="audit")

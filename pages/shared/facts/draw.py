@@ -20,6 +20,9 @@ _UPPER = {
     "dice": "Dice",
     "mean_dice": "Mean Dice",
     "c": "C",
+    "tuning_auroc": "Tuning AUROC",
+    "validation_dice": "Validation Dice",
+    "n_phantoms": "Drawn phantoms",
     "n": "n",
 }
 _CODE = {"command", "evaluate_command", "template", "weights_sha256"}

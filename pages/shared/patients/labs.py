@@ -95,8 +95,9 @@ def show(patient: "Patient") -> None:
             key="lab-sources",
         )
     st.caption(
-        "Shaded: reference range, where the code, unit and sex have one. Triangles point to the side on which "
-        "a value lies outside. The vermillion line is the as-of time. Choose a mark to see its source row."
+        "Shaded: reference range, where the code, unit and sex have one; without one, marks are grey. Triangles "
+        "point to the side on which a value lies outside. The vermillion line is the as-of time. Choose a mark to "
+        "see its source row."
     )
 
 

@@ -73,6 +73,7 @@ def draw(
             "Description": st.column_config.TextColumn(width=270),
             "Value": st.column_config.TextColumn(width=90),
             "Unit": st.column_config.TextColumn(width=70),
+            "End": st.column_config.TextColumn(width=130),
             "Visit": st.column_config.TextColumn(width=80),
             "Seen": st.column_config.TextColumn(
                 width=70, help="after: the row is later than the as-of time and never reaches the text."

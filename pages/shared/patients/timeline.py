@@ -116,7 +116,7 @@ def draw(
     """Return the timeline of ``daily(rows, at)`` under a track of ``labels``; ``days`` bounds the view to the past."""
     chart = charts.figure((len(tracks) + bool(labels)) * 42 + 100)
     if labels:
-        _add_labels(chart, labels, clock)
+        _add_labels(chart, labels, at, clock)
     stays = rows.filter(is_visit(pl.col("code")) & (pl.col("end") > pl.col("time") + timedelta(hours=20)))
     if stays.height and "visits" in tracks:
         _add_stays(chart, stays, at, clock)
@@ -164,13 +164,18 @@ def _anchor(at: datetime, begin: datetime, end: datetime) -> str:
     return "right" if end - at < (end - begin) / 4 else "center"
 
 
-def _add_labels(chart: go.Figure, labels: Sequence[Timepoint], clock: Clock) -> None:
+def _add_labels(chart: go.Figure, labels: Sequence[Timepoint], at: datetime, clock: Clock) -> None:
     chart.add_trace(
         go.Scatter(
             x=[clock.axis(label.time) for label in labels],
             y=[PREDICTIONS] * len(labels),
             mode="markers",
-            marker={"symbol": "diamond-open", "size": 9, "color": charts.VERMILLION, "line": {"width": 1.5}},
+            marker={
+                "symbol": "diamond-open",
+                "size": 9,
+                "color": [charts.SLATE if label.time > at else charts.VERMILLION for label in labels],
+                "line": {"width": 1.5},
+            },
             hovertext=[f"<b>{clock.show(label.time)}</b><br>{charts.plain(label.note, 120)}" for label in labels],
             hovertemplate="%{hovertext}<extra></extra>",
         )
@@ -195,7 +200,7 @@ def _add_marks(
                 "color": charts.SLATE if later else COLOURS[domain],
                 "opacity": 0.35 if later else 0.85,
                 "symbol": "circle-open" if later else "circle",
-                "line": {"width": 1},
+                "line": {"width": 1, "color": charts.LINE},  # Streamlit's is white in the dark
             },
             customdata=marks["mark"].to_list(),
             hovertext=texts,

@@ -61,12 +61,12 @@ def show(patient: Patient, scored: scoring.Scored, names: dict[str, str], key: s
         layout.facts(
             [
                 ("Probability", percent(score.probability)),
-                ("95 % of the calibration", f"{percent(lower)} to {percent(upper)}"),
+                ("95 % interval of the calibration", f"{percent(lower)} to {percent(upper)}"),
                 (f"Average of {score.cohort}", percent(score.prevalence)),
                 ("Percentile there", percentile_text(score.percentile)),
                 (
                     "Held-out cases",
-                    f"{score.n:,}, {score.n_positive:,} positive of {counted(score.n_patients_with, 'patient')}",
+                    f"{score.n:,}; {score.n_positive:,} positive, of {counted(score.n_patients_with, 'patient')}",
                 ),
             ],
             key="score",

@@ -44,8 +44,8 @@ def figure(attribution: Attribution) -> go.Figure:
     names = [effect.title for effect in effects]
     chart = charts.figure(
         64 + 44 * len(effects),
-        _bar(names, [effect.only for effect in effects], "Only this section", charts.OCHRE, 0.55),
-        _bar(names, [effect.without for effect in effects], "Without this section", charts.BLUE, 1.0),
+        _bar(names, [effect.only for effect in effects], "Only this section", charts.OCHRE),
+        _bar(names, [effect.without for effect in effects], "Without this section", charts.BLUE),
         legend=True,
         bargap=0.35,
         barmode="group",
@@ -65,12 +65,12 @@ def alt(attribution: Attribution) -> str:
     return f"Change in log-odds by section, noise floor {attribution.noise:.2f}. " + "; ".join(parts) + "."
 
 
-def _bar(names: list[str], values: list[float], name: str, color: str, opacity: float) -> go.Bar:
+def _bar(names: list[str], values: list[float], name: str, color: str) -> go.Bar:
     return go.Bar(
         x=values,
         y=names,
         orientation="h",
         name=name,
-        marker={"color": color, "opacity": opacity},
+        marker={"color": color},
         hovertemplate=f"%{{y}}<br>{name}: %{{x:+.2f}}<extra></extra>",
     )
