@@ -34,7 +34,8 @@ if facts.missing:
 words = [(title, value) for _, title, value in facts.items if isinstance(value, str) or not value]
 lists = [item for item in facts.items if item[2] and isinstance(item[2], list | tuple) and isinstance(item[2][0], str)]
 tables = [item for item in facts.items if item[2] and not isinstance(item[2], str) and item not in lists]
-left, right = st.columns([2, 3], gap="medium")
+with st.container(key="stacks-facts"):
+    left, right = st.columns([2, 3], gap="medium")
 with left:
     draw.words(words)
     for key, title, value in lists:

@@ -57,7 +57,9 @@ wrong, lacking = (sum(check.state == state for check in found) for state in (WRO
 layout.facts([("Ready", str(len(found) - wrong - lacking)), ("Not here", str(lacking)), ("Wrong", str(wrong))])
 loaded.show()
 by_area = {area: list(checks) for area, checks in groupby(found, key=lambda check: check.area)}
-for column, areas in zip(st.columns(2), (LEFT, RIGHT), strict=True):
+with st.container(key="stacks-status"):
+    sides = st.columns(2)
+for column, areas in zip(sides, (LEFT, RIGHT), strict=True):
     with column:
         for area in areas:
             if area in by_area:

@@ -47,6 +47,26 @@ def test_banner_leaves_room_for_the_logo_of_a_folded_side_bar(hostile: App, page
     assert logo and banner.bounding_box()["x"] >= logo["x"] + logo["width"]
 
 
+def test_labels_beside_each_other_stand_on_one_line(hostile: App, page: Page):
+    go(page, f"{hostile.url}/benchmark?benchmark=Calibration")
+    for names in (("Results", "Published beside it"), ("Task", "Training examples a class", "Probability")):
+        labels = [page.locator(".stMain label", has_text=name).first.bounding_box() for name in names]
+        assert len({round(label["y"]) for label in labels if label}) == 1, names
+
+
+def test_on_a_narrow_page_the_contents_stand_above_the_record(hostile: App, page: Page):
+    boxes = {}
+    for width in (1280, 820):
+        page.set_viewport_size({"width": width, "height": 1180})
+        go(page, f"{hostile.url}/patients?subject={cohort.RICH}")
+        contents, text = page.locator("[data-testid=stRadio]").first, page.locator(".st-key-record-text")
+        boxes[width] = contents.bounding_box(), text.bounding_box()
+    (left, right), (upper, lower) = boxes[1280], boxes[820]
+    assert left["x"] + left["width"] < right["x"]
+    assert upper["y"] + upper["height"] <= lower["y"]
+    assert lower["width"] > 450
+
+
 def test_what_waits_pales_in_one_step(hostile: App, page: Page):
     """A fade draws the page 60 times a second for a second."""
     go(page, f"{hostile.url}/patients?subject={cohort.RICH}")

@@ -42,7 +42,8 @@ def show(run: Run) -> None:
     if not rows.height:
         empty.show("There are no predictions of this choice", key="calibration")
         return
-    left, right = st.columns([2, 1], gap="large")
+    with st.container(key="stacks-calibration"):
+        left, right = st.columns([2, 1], gap="large")
     with left:
         draw.show(plot(rows, column, looks.TASK_NAMES.get(task, task), run), "calibration", 440)
     with right:

@@ -67,7 +67,8 @@ def show(run: Run) -> None:
     data = vectors.cloud(*source)
     groups = vectors.colours_of(*source, by)
     figure = plot(data, vectors.place(*source).points, groups, looks.TASK_NAMES.get(by) or by.capitalize(), method)
-    left, right = st.columns([3, 2], gap="medium")
+    with st.container(key="stacks-map"):
+        left, right = st.columns([3, 2], gap="medium")
     with left:
         chart = draw.plotly(figure, 520)
         chart.update_layout(dragmode=drag or "lasso")

@@ -24,11 +24,12 @@ def show(case: Case) -> None:
         st.caption("Each map on its own scale.")
     chosen = DisplayOptions(signed, smooth, "own", opacity=0.75, contour=outlined, zoom=magnified)
     names = list(case.result.maps)
-    for start in range(0, len(names), PER_ROW):
-        columns = st.columns(PER_ROW, gap="small", vertical_alignment="bottom")  # names wrap
-        for column, name in zip(columns, names[start : start + PER_ROW], strict=False):
-            with column:
-                _layer(case, name, chosen)
+    with st.container(key="layers"):  # fewer a row on a narrow page (style.css)
+        for start in range(0, len(names), PER_ROW):
+            columns = st.columns(PER_ROW, gap="small", vertical_alignment="bottom")  # names wrap
+            for column, name in zip(columns, names[start : start + PER_ROW], strict=False):
+                with column:
+                    _layer(case, name, chosen)
     if case.result.shares is not None:
         _shares(case)
     else:

@@ -123,7 +123,8 @@ def _download(patient: "Patient", record: Record) -> None:
 
 
 def _read(patient: "Patient", record: Record, tokens: TokenCount | None) -> None:
-    contents, body = st.columns([1, 3.4], gap="medium")
+    with st.container(key="stacks-record"):
+        contents, body = st.columns([1, 3.4], gap="medium")
     sections = [section for section in record.sections() if section.id != HEADER]
     counts = {section.id: section.tokens for section in tokens.sections} if tokens else {}
     with contents:
