@@ -35,6 +35,9 @@ def test_separated_classes_stay_finite_and_a_wrong_way_score_becomes_the_prevale
     assert 0 < a < 10
     a, b = fit_platt(-raw, target)
     assert a == 0 and expit(b) == pytest.approx(0.5)
+    rare = np.r_[np.full(10, -1.0), np.full(30, 1.0)]
+    a, b = fit_platt(rare, np.r_[np.ones(10), np.zeros(30)])
+    assert a == 0 and expit(b) == pytest.approx(11 / 42)  # Laplace's rule of succession
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
@@ -72,6 +75,26 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says_and_shrinks_wit
     assert covered >= 33
     low, high = fit_calibrator(*scores(6000), method="platt", n_bootstrap=100).interval(1.0)
     assert high - low < 0.5 * np.mean(widths)
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_the_interval_is_the_percentiles_of_refits_on_the_rows_of_drawn_patients(method):
+    raw, target = scores(180)
+    subject = np.arange(180) // 3 * 7
+    calibrator = fit_calibrator(raw, target, subject, method, n_bootstrap=25, seed=5)
+    rng, patients, refits = np.random.default_rng(5), np.unique(subject), []
+    for _ in range(25):
+        rows = np.concatenate([np.flatnonzero(subject == patient) for patient in patients[rng.integers(0, 60, 60)]])
+        if method == "platt":
+            a, b = fit_platt(raw[rows], target[rows])  # a patient drawn twice is there twice
+            refits.append(expit(a * calibrator.knots + b))
+        else:
+            peer = IsotonicRegression(out_of_bounds="clip").fit(raw[rows], target[rows]).predict(calibrator.knots)
+            refits.append(np.clip(peer, 1 / (len(rows) + 2), 1 - 1 / (len(rows) + 2)))
+    lower, upper = np.quantile(refits, [0.025, 0.975], axis=0)
+    assert calibrator.lower == pytest.approx(np.minimum(lower, calibrator.value), abs=1e-6)
+    assert calibrator.upper == pytest.approx(np.maximum(upper, calibrator.value), abs=1e-6)
+    assert calibrator.knots[0] < raw.min() and calibrator.knots[-1] > raw.max()
 
 
 def test_prior_shift_closed_form_keeps_ranks_and_reaches_the_target_prevalence():

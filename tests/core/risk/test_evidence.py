@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ import pytest
 from core.ehr.markdown import SerializationOptions, serialize
 from core.embedding.cache import EmbeddingCache
 from core.errors import InputError
-from core.risk.attribution import _ablated, neutral_rewrites, section_attribution
+from core.risk.attribution import NOISE_COPIES, _ablated, neutral_rewrites, section_attribution
 from core.risk.score import score_subject, score_text
 from core.risk.sensitivity import sensitivity
 from core.risk.trajectory import trajectory
 from core.risk.whatif import AddEvent, RemoveCode, RemoveEvent, SetValue, apply_edits, what_if
+from tests.core.risk.conftest import HashEncoder
 
 AT = datetime(2022, 9, 1)
 
@@ -35,8 +37,28 @@ def test_attribution_is_the_difference_of_two_scores(dataset, encoder, heads):
             text = serialize(events, AT, dataset.vocabulary, SerializationOptions(**changes)).text
             direct = score_text(text, AT, encoder, one(heads), options=SerializationOptions())[0].log_odds
             assert value == pytest.approx(direct - whole, abs=1e-6)
-    assert got.noise >= 0
     assert any(effect.section == "visit_details" and effect.without != 0 for effect in got.effects)
+
+
+class InOrder(HashEncoder):
+    """Reads earlier pieces with more weight, so that the order of lines moves the score."""
+
+    def combine(self, pieces, vectors):
+        return super().combine(pieces, np.asarray(vectors) / np.arange(1, len(vectors) + 1)[:, None])
+
+
+def test_the_noise_floor_is_the_quantile_of_what_neutral_rewrites_do(dataset, heads):
+    encoder, options = InOrder(), SerializationOptions()
+    got = section_attribution(dataset, 7, AT, encoder, one(heads))["guo_los"]
+    record = serialize(dataset.events(7), AT, dataset.vocabulary, options)
+
+    def raw(text):
+        return score_text(text, AT, encoder, one(heads), options=options)[0].log_odds
+
+    changes = [abs(raw(text) - raw(record.text)) for text in neutral_rewrites(record)]
+    assert len(set(changes)) > 3 and got.noise == pytest.approx(np.quantile(changes, 0.95), abs=1e-6)
+    assert [effect.above_noise for effect in got.effects] == [abs(one.without) > got.noise for one in got.effects]
+    assert len({effect.above_noise for effect in got.effects}) == 2
 
 
 def test_attribution_embeds_each_distinct_chunk_once(dataset, heads, encoder, tmp_path):
@@ -67,6 +89,19 @@ def test_neutral_rewrites_hold_the_same_lines(dataset):
     assert rewrites
     for text in rewrites:
         assert text != record.text and sorted(text.split("\n")) == sorted(record.text.split("\n"))
+        moved = [i for i, (a, b) in enumerate(zip(text.split("\n"), record.text.split("\n"))) if a != b]
+        run = record.text.split("\n")[moved[0] : moved[-1] + 1]
+        assert all(line.startswith("- ") for line in run), "bullets stay between their headings"
+    assert len(set(rewrites)) == len(rewrites)
+
+
+def test_a_bullet_alone_takes_no_rewrite_from_a_run():
+    run = [f"- event {n}" for n in range(12)]
+    text = "\n".join(["# One", "- alone", "", "# Two", *run, "", "# Three", "- alone too"])
+    rewrites = neutral_rewrites(SimpleNamespace(text=text, options=SerializationOptions()))
+    assert len(rewrites) == NOISE_COPIES
+    alone = SimpleNamespace(text="# One\n- alone\n\n# Two\n- alone too", options=SerializationOptions())
+    assert neutral_rewrites(alone) == []
 
 
 def test_trajectory_ends_at_the_time_and_never_passes_it(dataset, encoder, heads):
@@ -77,7 +112,16 @@ def test_trajectory_ends_at_the_time_and_never_passes_it(dataset, encoder, heads
     for point in points:
         direct = score_subject(dataset, 7, point.at, encoder, one(heads))[0]
         assert point.scores[0].probability == pytest.approx(direct.probability, abs=1e-6)
-    assert len(trajectory(dataset, 7, AT, times, encoder, one(heads), max_points=2)) == 2
+    born = dataset.events(7)["time"].drop_nulls()[0]
+    around = [*times, AT, born, born - timedelta(days=1), born + timedelta(minutes=1)]
+    for most, expected in (
+        (1, [AT]),
+        (2, [times[2], AT]),
+        (4, [*sorted(times[:3]), AT]),
+        (9, [around[-1], *sorted(times[:3]), AT]),
+    ):
+        points = trajectory(dataset, 7, AT, around, encoder, one(heads), max_points=most)
+        assert [point.at for point in points] == expected
 
 
 def test_sensitivity_to_lookback_and_instruction(dataset, encoder, heads):

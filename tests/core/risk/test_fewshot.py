@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 
 from core.errors import InputError
@@ -14,6 +15,7 @@ from core.risk.fewshot import (
     shots_from_json,
     shots_to_json,
 )
+from core.risk.published import published
 
 
 def labels(n=1200, positives=300, seed=0):
@@ -63,11 +65,12 @@ def test_ehrshots_file_round_trips(tmp_path):
     time = np.datetime64("2020-01-01T23:59", "us") + np.arange(60) * np.timedelta64(1, "D")
     shots = make_shots(target, train, validation, [1, 8])
     path = tmp_path / "all_shots_data.json"
-    path.write_text(json.dumps({"guo_los": shots_to_json(subject, time, target, shots)}))
+    written = shots_to_json(subject, time, target, shots)
+    path.write_text(json.dumps({"guo_los": written | {"-1": written["8"]}}))  # all training data: nothing is drawn
     order = np.random.default_rng(0).permutation(60)  # our labels come in another order
     split = split_of(60, train, validation)
     read = shots_from_json(read_shots_file(path), "guo_los", subject[order], time[order], target[order], split[order])
-    for a, b in zip(shots, read):
+    for a, b in zip(shots, read, strict=True):
         assert (a.k, a.replicate) == (b.k, b.replicate)
         assert (a.train == order[b.train]).all() and (a.validation == order[b.validation]).all()
 
@@ -115,6 +118,10 @@ def test_the_list_of_shots():
     for bad in ("0", "129", "x", "1,,2", "²"):
         with pytest.raises(InputError):
             parse_shots(bad)
+
+
+def test_the_papers_shots_are_those_it_publishes():
+    assert set(PAPER_SHOTS) == set(published().filter(pl.col("version") == "v5")["k"]) - {ALL}
 
 
 def test_shots_of_single_models():

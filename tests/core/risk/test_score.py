@@ -4,6 +4,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from scipy.special import logit
 
 from core.ehr.markdown import SerializationOptions
 from core.errors import InputError
@@ -48,6 +49,13 @@ def test_the_score_is_the_heads_probability_of_the_records_embedding(dataset, en
     assert score.probability == pytest.approx(float(head.calibrator(raw)), abs=1e-12)
     assert score.prevalence == pytest.approx(head.reference_target.mean())
     assert score.percentile == pytest.approx(100 * (head.reference_raw < raw).mean(), abs=0.5)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.03, 0.2, 0.9, 1.0])
+def test_the_departure_from_average_is_in_log_odds(dataset, encoder, heads, probability):
+    score = score_subject(dataset, 7, AT, encoder, heads, ["guo_los"])[0]
+    score = dataclasses.replace(score, probability=probability, prevalence=0.2)
+    assert score.departure == pytest.approx(logit(np.clip(probability, 1e-6, 1 - 1e-6)) - logit(0.2))
 
 
 def test_the_planted_signal_is_learned(heads):

@@ -1,5 +1,6 @@
 """Thresholds, neighbours, subgroups, the map: against counting and naive versions."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -80,8 +81,10 @@ def test_neighbours_equal_the_naive_search():
     for i in np.argsort(-cosine):
         if records.outcomes(key)[i] >= 0 and records.subject[i] != 3 and records.subject[i] not in seen:
             seen.add(records.subject[i])
-            naive.append((int(records.subject[i]), pytest.approx(float(cosine[i]), abs=1e-6)))
-    assert [(n.subject_id, n.similarity) for n in got] == naive[:10]
+            seconds = (records.time[i] - np.datetime64("1970-01-01")) / np.timedelta64(1, "s")
+            time, known = datetime(1970, 1, 1) + timedelta(seconds=seconds), bool(records.outcomes(key)[i])
+            naive.append((int(records.subject[i]), pytest.approx(float(cosine[i]), abs=1e-6), time, known))
+    assert [(n.subject_id, n.similarity, n.prediction_time, n.outcome) for n in got] == naive[:10]
     assert all(n.subject_id != 3 for n in got)
 
 
@@ -103,6 +106,15 @@ def test_the_pool_survives_the_disk_and_damage_is_named(tmp_path):
         load_pool(tmp_path)
     with pytest.raises(MissingError, match="train-heads"):
         load_pool(tmp_path / "none")
+    for parts in (
+        {"matrix": records.matrix[:-1]},
+        {"matrix": records.matrix.ravel()[:200]},
+        {"outcome": records.outcome[:-1]},
+        {"outcome": records.outcome[:, :-1]},
+    ):
+        save_pool(replace(records, **parts), tmp_path)
+        with pytest.raises(InputError, match="do not fit together"):
+            load_pool(tmp_path)
     with pytest.raises(InputError, match="dimensions"):
         nearest(records, np.ones(3), "guo_los")
 
@@ -151,6 +163,48 @@ def test_a_cell_with_few_positives_has_no_metrics():
     target[:5] = 1
     row = subgroup_table(target, np.linspace(0, 1, 100), np.arange(100), {"sex": ["female"] * 100})[0]
     assert not row.suppressed and row.positives == 5 and row.auroc is None and row.missed is None
+
+
+@pytest.mark.parametrize(("positives", "negatives", "told"), [(10, 10, True), (9, 11, False), (11, 9, False)])
+def test_metrics_need_ten_of_each_class(positives, negatives, told):
+    target = np.repeat([1, 0], [positives, negatives])
+    probability = np.where(np.arange(20) % 4 == 0, 0.3, 0.7)
+    row = subgroup_table(target, probability, np.arange(20), {"sex": ["female"] * 20}, threshold=0.7)[0]
+    assert (row.auroc is not None) == (row.auprc is not None) == (row.calibration_in_the_large is not None) == told
+    assert row.brier == pytest.approx(np.mean((probability - target) ** 2))
+    # at the threshold is an alert
+    assert row.missed == (pytest.approx(np.mean(np.arange(positives) % 4 == 0)) if positives >= 10 else None)
+
+
+@pytest.mark.parametrize(
+    ("years", "band"),
+    [
+        *((age, "0 to 17 years") for age in (0, 17)),
+        *((age, "18 to 39 years") for age in (18, 39)),
+        *((age, "40 to 59 years") for age in (40, 59)),
+        *((age, "60 to 74 years") for age in (60, 74)),
+        *((age, "75 and more years") for age in (75, 110)),
+    ],
+)
+def test_an_age_is_in_its_band_from_birthday_to_birthday(years, band):
+    events = pl.DataFrame({"time": [datetime(1910, 5, 17)], "code": ["MEDS_BIRTH"]})
+    assert row_attributes(events, datetime(1910 + years, 5, 17)).age_band == band
+    assert row_attributes(events, datetime(1911 + years, 5, 16, 23, 59)).age_band == band
+
+
+@pytest.mark.parametrize(
+    ("length", "band"),
+    [
+        *((n, "0 to 99 events") for n in (1, 99)),
+        *((n, "100 to 499 events") for n in (100, 499)),
+        *((n, "500 to 1,999 events") for n in (500, 1999)),
+        *((n, "2,000 and more events") for n in (2000, 30_000)),
+    ],
+)
+def test_a_record_is_in_the_band_of_its_length(length, band):
+    events = pl.DataFrame({"time": [datetime(2020, 1, 1)] * length, "code": ["X/1"] * length})
+    found = row_attributes(events, datetime(2020, 1, 1))
+    assert (found.record_length, found.age_band, found.sex) == (band, "unknown", "unknown")
 
 
 def test_attributes_come_from_the_past_only():
