@@ -37,7 +37,8 @@ def test_empty_classes():
     blank, one = np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)
     assert np.isnan(dice(count_overlap(blank, blank, 2))[1])
     assert dice(count_overlap(one, blank, 2))[1] == 0
-    np.testing.assert_array_equal(dice(count_overlap(one, one, 2)), [np.nan, 1])
+    for score in (dice, iou):
+        np.testing.assert_array_equal(score(count_overlap(one, one, 2)), [np.nan, 1])
 
 
 def test_a_volume_is_measured_as_a_whole():
