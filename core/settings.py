@@ -131,3 +131,8 @@ def get_settings() -> Settings:
         wrong = [f"CHARTLIGHT_{'_'.join(map(str, found['loc'])).upper()}: {found['msg']}" for found in error.errors()]
         fix = "correct it in the environment or in .env; docs/settings.md says what each setting may be"
         raise InputError("; ".join(wrong), fix) from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(
+            f".env cannot be read: {why}", "save it as UTF-8, readable by this user, or remove it"
+        ) from None

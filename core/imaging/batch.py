@@ -115,4 +115,6 @@ def _is_done(folder: Path, asked: Mapping[str, Any]) -> bool:
         described = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return described.get("request") == asked and all((folder / name).is_file() for name in described.get("files", []))
+    if not isinstance(described, dict) or not isinstance(described.get("files"), list):
+        return False
+    return described.get("request") == asked and all((folder / name).is_file() for name in described["files"])

@@ -293,7 +293,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         return {}
     try:
         card = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"card.yaml of {folder.name} is not YAML", "mend the file") from error
     if not isinstance(card, dict | None):
         raise InputError(f"card.yaml of {folder.name} is not a mapping", "write it as `key: value` lines")
@@ -362,7 +362,7 @@ def _resolve(name_or_folder: str | Path) -> Path:
 def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"config.json of {folder.name} is not JSON", "save the folder again") from error
     if not isinstance(config, dict):
         raise InputError(f"config.json of {folder.name} is not an object", "save the folder again")

@@ -7,7 +7,6 @@ Precomputed vectors come as npz (never a pickle) or Parquet. EHRSHOT's names of 
 - Parquet: the same two columns, and either one list column of vectors or one numeric column a dimension.
 """
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from scipy import sparse
 
 from core.errors import InputError
 from core.risk.cohort import find_rows
+from core.risk.heads import DAMAGED_ARRAYS
 from core.risk.model_names import model_key, model_name
 
 _SUBJECT = ("subject_id", "patient_ids", "patient_id")
@@ -95,7 +95,7 @@ def read_precomputed(path: Path, name: str, heads: tuple[str, ...] = ("lr_lbfgs"
         raise InputError(f"there is no features file {path}", "check the path")
     try:
         arrays = _read_npz(path) if path.suffix == ".npz" else _read_parquet(path)
-    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, pl.exceptions.PolarsError) as error:
+    except (*DAMAGED_ARRAYS, pl.exceptions.PolarsError) as error:
         raise InputError(
             f"the features {path.name} cannot be read ({error})", "give plain arrays as .npz or .parquet, no pickle"
         ) from None

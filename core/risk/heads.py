@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,10 @@ _ARRAYS = (
     "reference_target",
     "reference_cluster",
 )
+
+
+DAMAGED_ARRAYS = (ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged .npz, or a card that is nested without end, can raise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +213,7 @@ def load_head(folder: Path, key: str) -> Head:
         card = json.loads(card_path.read_text(encoding="utf-8"))
         with np.load(arrays_path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in _ARRAYS}
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except DAMAGED_ARRAYS as error:
         raise InputError(f"the head {key} cannot be read ({error})", again) from None
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise InputError(f"the card of {key} is not a {FORMAT} card", again)

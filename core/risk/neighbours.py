@@ -1,6 +1,5 @@
 """The nearest patients in the full embedding space, with their outcomes."""
 
-import zipfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import InputError, MissingError
-from core.risk.heads import save_arrays
+from core.risk.heads import DAMAGED_ARRAYS, save_arrays
 from core.risk.subtasks import SUBTASK_BY_KEY
 
 FILE = "neighbours.npz"
@@ -112,7 +111,7 @@ def load_pool(folder: Path) -> NeighbourPool:
             pool = NeighbourPool(
                 archive["matrix"], archive["subject"], archive["time"].astype("datetime64[us]"), archive["outcome"]
             )
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except DAMAGED_ARRAYS as error:
         raise InputError(f"{FILE} cannot be read ({error})", again) from None
     n = len(pool.subject)
     if pool.matrix.ndim != 2 or pool.matrix.shape[0] != n or pool.outcome.shape != (n, len(SUBTASK_BY_KEY)):

@@ -62,6 +62,13 @@ def test_all_wrong_values_are_named_at_once(monkeypatch, fresh):
         get_settings()
 
 
+def test_an_env_file_that_is_no_text_is_one_sentence(tmp_path, monkeypatch, fresh):
+    (tmp_path / ".env").write_bytes("CHARTLIGHT_HOME=/data/klinik-\xe4".encode("latin-1"))
+    monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / ".env")
+    with pytest.raises(InputError, match=r"^\.env cannot be read: it is not UTF-8 text; save it as UTF-8"):
+        get_settings()
+
+
 def test_an_empty_variable_is_as_none(monkeypatch):
     for name in ("PORT", "CONCEPTS", "DATASETS", "SIGN_IN", "HOME"):
         monkeypatch.setenv(f"CHARTLIGHT_{name}", "")

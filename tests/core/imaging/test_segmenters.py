@@ -193,3 +193,8 @@ def test_config_is_json_of_an_object(tmp_path):
     (folder / "config.json").write_text(json.dumps([1]))
     with pytest.raises(InputError, match="not an object"):
         load_segmenter(folder)
+    (folder / "config.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="not JSON"):
+        load_segmenter(folder)
+    with pytest.raises(InputError, match="not YAML"):
+        load_segmenter(save_folder(tmp_path / "deep", small_unet(), card="[" * 100_000))

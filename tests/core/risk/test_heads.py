@@ -158,6 +158,23 @@ def test_damage_is_found(tmp_path):
         load_head(tmp_path, "guo_los")
 
 
+def test_damage_at_any_byte_is_an_error_not_a_crash(tmp_path):
+    """Some of it is found by zlib, whose error is none of zipfile's."""
+    save_head(make_head(), tmp_path)
+    path, good = tmp_path / "guo_los.npz", (tmp_path / "guo_los.npz").read_bytes()
+    version = load_head(tmp_path, "guo_los").version
+    for at in range(0, len(good), 3):
+        path.write_bytes(good[:at] + bytes([good[at] ^ 0xA5]) + good[at + 1 :])
+        try:
+            assert head_version(load_head(tmp_path, "guo_los")) == version  # a byte that says nothing of the arrays
+        except InputError as error:
+            assert "make the heads again" in error.fix
+    path.write_bytes(good)
+    (tmp_path / "guo_los.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_head(tmp_path, "guo_los")
+
+
 def test_a_pickle_in_the_archive_is_never_run(tmp_path):
     save_head(make_head(), tmp_path)
     np.savez(tmp_path / "guo_los.npz", scale=np.array([object()], dtype=object))
