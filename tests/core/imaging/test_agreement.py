@@ -31,7 +31,8 @@ def test_constant_and_empty_maps_have_no_numbers():
     zero, mask = np.zeros((8, 8)), np.ones((8, 8), bool)
     found = agreement(LayerMaps(zero, zero), mask, unpadded(8))
     assert found.spearman is found.top_iou is found.seg_grad.inside is found.seg_grad.negative_lost is None
-    assert spearman(zero, np.eye(8)) is None and top_iou(np.eye(8), zero, 0.1) is None
+    assert spearman(zero, np.eye(8)) is spearman(np.eye(8), zero) is top_iou(zero, np.eye(8), 0.1) is None
+    assert top_iou(np.eye(8), zero, 0.1) is None
     assert share_inside(-np.ones((8, 8)), np.ones((8, 8)), mask) is None
 
 

@@ -3,6 +3,8 @@ import threading
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import cdist
+from scipy.special import expit
 from torch import nn
 
 from core.errors import InputError
@@ -52,6 +54,9 @@ def test_curves_equal_the_naive_ones(case):
                 expected = float(inside.softmax(0)[1].mean())
                 assert curve.probability[step] == pytest.approx(expected, abs=1e-4)
             assert curve.area == pytest.approx(np.trapezoid(curve.probability, found.fractions))
+            image_value, baseline_value = curve.logit[:: steps if kind == "deletion" else -steps]
+            scaled = (np.array(curve.logit) - baseline_value) / (image_value - baseline_value)  # 1 and 0 at the ends
+            assert curve.logit_area == pytest.approx((scaled[1:] + scaled[:-1]).sum() / 2 / steps)
     assert found.n_images == 4 * 2 * (steps - 1) + 2
     assert [row["order"] for row in table(found)][:2] == ["Seg-Grad CAM", "Seg-HiRes-Grad CAM"]
 
@@ -75,6 +80,12 @@ def test_orders_are_permutations_that_follow_their_map(case):
     assert (np.diff(raw[orders["seg_hires_grad"]]) <= 1e-6).all()
     mask = result.mask[top : top + 50, left : left + 70].ravel()
     assert mask[orders["mask"][: mask.sum()]].all()
+    inner, outer = np.argwhere(mask.reshape(50, 70)), np.argwhere(~mask.reshape(50, 70))
+    apart = cdist(inner, outer)  # from the middle of M to its border, then away from it
+    depth = dict(zip(np.flatnonzero(mask).tolist(), apart.min(1))) | dict(
+        zip(np.flatnonzero(~mask).tolist(), -apart.min(0))
+    )
+    assert (np.diff([depth[pixel] for pixel in orders["mask"].tolist()]) <= 1e-9).all()
 
 
 @pytest.mark.parametrize("baseline", list(BASELINES))
@@ -167,9 +178,12 @@ def test_a_network_in_use_is_waited_for(tile):
 
 def test_one_channel_and_tiled_images():
     segmenter = small_segmenter(classes=1)
-    result = explain(segmenter, picture(40, 40), Region("image"), 0)
-    found = deletion_insertion(segmenter, picture(40, 40), result, LAYER, steps=2)
-    assert found.curve("random", "deletion").probability[0] == pytest.approx(result.mean_probability, abs=1e-4)
+    logits = segmenter.logits(segmenter.prepare(picture(64, 64))[0]).numpy().astype(np.float64)
+    for class_index, sign in ((0, -1), (1, 1)):
+        result = explain(segmenter, picture(64, 64), Region("image"), class_index)
+        curve = deletion_insertion(segmenter, picture(64, 64), result, LAYER, steps=2).curve("random", "deletion")
+        assert curve.logit[0] == pytest.approx(sign * logits.mean(), rel=1e-3)
+        assert curve.probability[0] == pytest.approx(expit(sign * logits).mean(), abs=1e-4)
     tiled = small_segmenter(tile=96)
     image = picture(64, 160)
     result = explain(tiled, image, Region("image"), 1)

@@ -155,6 +155,14 @@ def test_cards_go_there_and_back():
     assert Preprocessing.from_card({"channels": 1}, channels=3).channels == 1
 
 
+def test_a_silent_card_means_pixels_as_they_are_over_the_images_own_range():
+    pixels = np.random.default_rng(0).normal(300, 40, (70, 45))
+    tensor, geometry = Preprocessing.from_card(None).prepare(pixels)
+    expected = (pixels - pixels.min()) / np.ptp(pixels)
+    np.testing.assert_allclose(geometry.to_image(tensor)[0, 0].numpy(), expected, atol=1e-5)
+    assert geometry.content_size == (70, 45) and Preprocessing.from_card(None).tile == 1024
+
+
 def test_a_map_of_another_size_is_refused():
     geometry = Preprocessing().geometry(100, 80)
     with pytest.raises(ValueError, match="grid"):

@@ -98,6 +98,20 @@ def test_hires_is_the_naive_sum_over_tiles(segmenter):
         np.testing.assert_allclose(result.maps[name].seg_hires_grad, hires, atol=1e-9 * max(1, np.abs(hires).max()))
 
 
+def test_a_region_in_the_last_tile_alone_is_explained_there(segmenter):
+    image, name = picture(*GRID, seed=4), "decoder.blocks.3"
+    last = segmenter.tiles(GRID)[-1]
+    top, bottom, left, right = last.window
+    result = explain(segmenter, image, Region("pixel", point=(GRID[1] - 3, GRID[0] - 5)), 1, [name])
+    part = segmenter.prepare(image)[0][..., top:bottom, left:right]
+    score, maps = maps_of_mask(segmenter.model, part, result.mask[top:bottom, left:right], 1, [name])
+    hires = maps[name].seg_hires_grad
+    assert result.score == pytest.approx(score) and score != 0
+    found = result.maps[name].seg_hires_grad
+    np.testing.assert_allclose(found[-hires.shape[0] :, -hires.shape[1] :], hires, rtol=0, atol=1e-9 * hires.max())
+    assert np.count_nonzero(found) == np.count_nonzero(hires) > 0
+
+
 def test_grad_and_windowed_maps_are_those_of_the_stitched_layer(segmenter, pieces):
     for name, (_, stride) in segmenter.layers.items():
         activation, gradient = whole(pieces, name, stride)
