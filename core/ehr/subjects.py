@@ -21,7 +21,7 @@ class SubjectFilter:
     """Which subjects to list; what is None or empty does not filter.
 
     Attributes:
-        id_prefix: the subject id begins with these digits.
+        id_prefix: the subject id begins with it; what is no number begins none.
         min_age: at least this age in years at the last event.
         max_age: at most this age in whole years at the last event.
         sex: male, female or unknown.

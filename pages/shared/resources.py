@@ -67,7 +67,7 @@ def dataset(name: str) -> "Dataset":
     """Return the opened dataset of that name."""
     folders = dataset_folders()
     if name not in folders:
-        raise InputError("this link names a dataset that is not offered here", "choose one in the side bar")
+        raise InputError("this link names a dataset that is not offered here", "go to Start in the side bar")
     path = folders[name]
     if not path.is_dir():
         raise MissingError(

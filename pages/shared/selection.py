@@ -41,7 +41,7 @@ def current() -> Selection:
     name = _linked("dataset") or (kept.dataset if kept else next(iter(folders)))
     if name not in folders:
         raise InputError(
-            f"this link names the dataset {name}, which is not offered here", "choose one in the side bar"
+            f"this link names the dataset {name}, which is not offered here", "go to Start in the side bar"
         )
     if kept is None or kept.dataset != name or (url.travelled() and _linked("dataset")):
         kept = Selection(name)  # Back and Forward: what that address does not name was not chosen

@@ -19,7 +19,7 @@ STEPS = (
         "pages/risk.py",
         "Score",
         "The same text, embedded, gives a risk for each of the 15 tasks. Each stands beside how common the outcome "
-        "is; open the evidence to see which sections carry a score.",
+        "is; below, *Sections* says which part of the record carries a score.",
     ),
     (
         "pages/imaging.py",

@@ -96,10 +96,10 @@ def put(dataset: Dataset, filter: SubjectFilter) -> None:
 
 
 def searched() -> str:
-    """Return the digits with which the subject id is to begin; none in front of an audience, which sees no id."""
+    """Return what the subject id is to begin with; nothing in front of an audience, which sees no id."""
     if audience.on():
         return ""
-    return "".join(char for char in st.session_state.get("f-id") or "" if char.isdigit())
+    return (st.session_state.get("f-id") or "").strip()
 
 
 def is_code(dataset: Dataset, text: str) -> bool:

@@ -14,6 +14,7 @@ from core.risk.score import TaskScore
 from core.risk.score import percent_text as percent
 from pages.shared import audience, charts, empty, selection, tables
 from pages.shared.encoders import others
+from pages.shared.encoders.state import sentence
 from pages.shared.errors import plain
 from pages.shared.patients.chart import Patient
 from pages.shared.risk import outside, scoring
@@ -32,7 +33,7 @@ def show(case: Case) -> None:
     try:
         chosen = _other(case, kind or WITH[0])
     except ChartlightError as error:
-        empty.show(plain(error.what[:1].upper() + error.what[1:]), f"{plain(error.fix)}.", icon="error", key="compare")
+        empty.show(plain(sentence(error.what)), f"{plain(sentence(error.fix))}.", icon="error", key="compare")
         return
     if chosen is None:
         return
@@ -66,6 +67,7 @@ def show(case: Case) -> None:
             ),
             hide_index=True,
             height="content",
+            column_config={"Task": st.column_config.TextColumn(width=170)},
             alt=f"Scores of this patient and of {name}",
         )
 
