@@ -172,7 +172,7 @@ def _event_findings(dataset: Dataset) -> tuple[pl.DataFrame, list[CheckFinding]]
         schema = check_columns(path)
         columns = [pl.col("subject_id"), naive_time(schema, "time"), pl.col("code").cast(pl.String)]
         if "numeric_value" in schema.names:
-            columns.append(pl.col("numeric_value").cast(pl.Float32))
+            columns.append(pl.col("numeric_value").cast(pl.Float32, strict=False))  # as the store reads it
         frame = pl.scan_parquet(path, glob=False).select(columns)
         earlier = (pl.col("time") < pl.col("time").shift(1)) & (pl.col("subject_id") == pl.col("subject_id").shift(1))
         late_null = (

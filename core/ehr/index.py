@@ -76,8 +76,12 @@ class SubjectIndex:
 def list_shards(folder: Path) -> tuple[Shard, ...]:
     """All event files of a dataset, in path order."""
     files = [path for path in parquet_files(folder / "data") if not path.name.startswith((".", "_"))]
+    try:
+        stats = [path.stat() for path in files]
+    except OSError as error:  # a link to what is gone, most of all
+        raise unreadable(Path(error.filename), error) from error
     return tuple(
-        Shard(path.relative_to(folder).as_posix(), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files
+        Shard(path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns) for path, stat in zip(files, stats)
     )
 
 
@@ -85,7 +89,8 @@ def parquet_files(folder: Path) -> list[Path]:
     """All Parquet files in a folder and those in it, in path order; none where there is no such folder.
 
     Raises:
-        InputError: a folder may not be read. (``Path.rglob`` would pass it over, and the data would be fewer.)
+        InputError: a folder may not be read. ``Path.rglob`` would pass it over, and one that is a link: the data would
+            be fewer.
     """
 
     def refuse(error: OSError) -> None:
@@ -93,8 +98,15 @@ def parquet_files(folder: Path) -> list[Path]:
             what = f"the folder {error.filename} cannot be read ({error.strerror})"
             raise InputError(what, "let this user read it, or choose another dataset") from error
 
-    found = (Path(here, name) for here, _, names in os.walk(folder, onerror=refuse) for name in names)
-    return sorted(path for path in found if path.suffix == ".parquet")
+    found: list[Path] = []
+    seen: set[str] = set()
+    for here, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        if (real := os.path.realpath(here)) in seen:  # a link to a folder above
+            folders.clear()
+            continue
+        seen.add(real)
+        found += (Path(here, name) for name in names if name.endswith(".parquet"))
+    return sorted(found)
 
 
 def load_index(folder: Path, progress: Progress | None = None) -> SubjectIndex:

@@ -81,6 +81,12 @@ def test_foreign_types_are_reported(meds_folder, two_subjects):
     assert "there is no metadata/codes.parquet" in text
 
 
+def test_numbers_written_as_text_are_a_finding_and_not_the_end(meds_folder, two_subjects):
+    """The store reads what is a number; the check stopped at the first that is none."""
+    frame = two_subjects.with_columns(numeric_value=pl.lit("7.5 mg"))
+    assert "1 event file unlike the MEDS schema" in "\n".join(check_dataset(meds_folder(a=frame)).lines())
+
+
 def test_leaks_in_records_are_reported_by_rule(sound):
     """A laboratory label at the time of its own result lets the result into the text."""
     at = datetime(2010, 3, 4, 9)

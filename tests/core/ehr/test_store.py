@@ -355,3 +355,20 @@ def test_a_folder_whose_name_is_no_text_is_named_like_any_other(tmp_path, two_su
         (folder / "data").mkdir()
         (folder / "data" / "0.parquet").write_bytes(b"nothing")
         open_dataset(folder)
+
+
+def test_files_behind_links_are_read_once_and_a_link_to_nothing_is_an_error(tmp_path, two_subjects):
+    """Shards often lie on another disk. A folder that is a link was passed over, and its subjects were missing."""
+    write_events(tmp_path / "disk", 0, two_subjects)
+    here = tmp_path / "here" / "data"
+    (here / "tuning").mkdir(parents=True)
+    other = pl.DataFrame({"subject_id": [99], "time": [datetime(2000, 1, 1)], "code": ["A"]})
+    other.write_parquet(here / "tuning" / "0.parquet")
+    (here / "train").symlink_to(tmp_path / "disk" / "data")
+    (here / "tuning" / "above").symlink_to(here)
+    dataset = open_dataset(tmp_path / "here")
+    assert dataset.index.subject_ids.tolist() == sorted({*two_subjects["subject_id"], 99})
+    assert dataset.n_events == two_subjects.height + 1
+    (here / "gone.parquet").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"gone\.parquet is not a readable Parquet file .*No such file"):
+        open_dataset(tmp_path / "here")
