@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from filelock import FileLock, Timeout
+
+from core.errors import InputError
 from core.safety import EXPORT_NOTICE
 
 if TYPE_CHECKING:
@@ -61,6 +64,31 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(lock: Path, what: Path) -> Iterator[None]:
+    """Keep other processes from writing the same for the time of a block; a killed one keeps nobody out.
+
+    Args:
+        lock: a file of its own, in a folder that is there; it is removed at the end.
+        what: what is written, for the message.
+
+    Raises:
+        InputError: another process is at it.
+    """
+    held = FileLock(lock, timeout=0)
+    try:
+        held.acquire()
+    except Timeout:
+        raise InputError(f"another run is writing {what}", "wait for it to end or choose another folder") from None
+    except NotImplementedError:  # a file system without locks, as some clusters have: nobody can be kept out
+        pass
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        held.release()
 
 
 def remove_leftovers(folder: Path, before: datetime) -> None:

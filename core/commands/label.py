@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> None:
     from core.ehr.store import open_dataset
     from core.ehr.tasks import TASKS
     from core.errors import InputError
+    from core.files import alone
     from core.progress import terminal_bar
     from core.wording import counted
 
@@ -38,17 +39,18 @@ def run(args: argparse.Namespace) -> None:
         print("all tasks have labels already")
         return
     admissions = (*INPATIENT_CODES, "Visit/ER") if args.emergency else INPATIENT_CODES
-    with terminal_bar("Labels", unit="task") as progress:
-        computed = compute_labels(dataset, wanted, admissions=admissions, progress=progress)
     part = args.dataset / ".labels.partial"
-    try:
-        for task, labels in computed.labels.items():
-            write_labels(part, task, labels)
-        for task in computed.labels:
-            (args.dataset / "labels").mkdir(exist_ok=True)
-            (part / "labels" / task).rename(args.dataset / "labels" / task)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with alone(args.dataset / ".labels.lock", args.dataset / "labels"):
+        with terminal_bar("Labels", unit="task") as progress:
+            computed = compute_labels(dataset, wanted, admissions=admissions, progress=progress)
+        try:
+            for task, labels in computed.labels.items():
+                write_labels(part, task, labels)
+            for task in computed.labels:
+                (args.dataset / "labels").mkdir(exist_ok=True)
+                (part / "labels" / task).rename(args.dataset / "labels" / task)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
     for task, labels in computed.labels.items():
         positive = int((labels["value"].cast(int) > 0).sum())
         print(f"{task}: {counted(labels.height, 'label')}, {positive:,} positive")

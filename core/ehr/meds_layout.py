@@ -18,9 +18,9 @@ import meds
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from core.errors import InputError
+from core.files import alone
 
 EVENT_SCHEMA: dict[str, pl.DataType] = {
     "subject_id": pl.Int64(),
@@ -159,8 +159,7 @@ def new_dataset(dest: Path) -> Iterator[Path]:
     part, lock_path = dest.parent / f".{dest.name}.partial", dest.parent / f".{dest.name}.lock"
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(lock_path, timeout=0)
-        with lock:
+        with alone(lock_path, dest):
             try:
                 shutil.rmtree(part, ignore_errors=True)
                 part.mkdir()
@@ -169,9 +168,6 @@ def new_dataset(dest: Path) -> Iterator[Path]:
                 _swap(part, dest)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
-                lock_path.unlink(missing_ok=True)
-    except Timeout:
-        raise InputError(f"another run is writing {dest}", "wait for it to end or choose another folder") from None
     except (OSError, pl.exceptions.PolarsError) as error:
         if getattr(error, "errno", None) == errno.ENOSPC or "no space left" in str(error).lower():
             raise InputError(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from core.errors import InputError
+from core.files import alone
 from core.imaging.segmenters import load_segmenter, segment
 from core.imaging.training.card import make_card
 from core.imaging.training.cases import Case, load_cases, split_cases
@@ -38,8 +39,8 @@ def train_segmenter(
     run goes on from ``<out>.partial`` when called again in the same way.
 
     Raises:
-        InputError: unknown name, wrong data folder, ``out`` exists and is no segmenter, or its ``.partial`` is of
-            another training.
+        InputError: unknown name, wrong data folder, ``out`` exists and is no segmenter, its ``.partial`` is of
+            another training, or another process is at it.
     """
     recipe = get_recipe(name)
     if epochs:
@@ -49,14 +50,16 @@ def train_segmenter(
     torch.set_num_threads(threads)
     split = split_cases(name, load_cases(name, data), recipe.fractions, seed)
     work = out.with_name(out.name + ".partial")
-    weights, record = fit(recipe, split, work, seed, progress)
-    sizes = {part: len({case.unit for case in getattr(split, part)}) for part in ("train", "validation", "test")}
-    draft = work / recipe.name
-    write_folder(draft, recipe, weights, make_card(recipe, seed, epochs, sizes, record, {}, {}))
-    metrics, phantoms = _measure(draft, recipe, split.test)
-    card = make_card(recipe, seed, epochs, sizes, record, metrics, phantoms)
-    write_folder(out, recipe, weights, card)
-    shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    with alone(work / ".lock", out):
+        weights, record = fit(recipe, split, work, seed, progress)
+        sizes = {part: len({case.unit for case in getattr(split, part)}) for part in ("train", "validation", "test")}
+        draft = work / recipe.name
+        write_folder(draft, recipe, weights, make_card(recipe, seed, epochs, sizes, record, {}, {}))
+        metrics, phantoms = _measure(draft, recipe, split.test)
+        card = make_card(recipe, seed, epochs, sizes, record, metrics, phantoms)
+        write_folder(out, recipe, weights, card)
+        shutil.rmtree(work)
     return card
 
 

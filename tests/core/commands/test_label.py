@@ -7,6 +7,7 @@ import pytest
 
 from core.cli import main
 from core.ehr.store import open_dataset
+from core.files import alone
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +43,12 @@ def test_it_says_which_codes_it_read_and_when_there_is_nothing_to_do(cohort: Pat
     assert "laboratory codes: LOINC/718-7" in capsys.readouterr().out
     assert main(["label", str(cohort)]) == 0
     assert capsys.readouterr().out == "all tasks have labels already\n"
+
+
+def test_two_runs_on_one_dataset_do_not_write_into_each_other(cohort: Path, capsys: pytest.CaptureFixture[str]):
+    shutil.rmtree(cohort / "labels" / "lab_anemia")
+    with alone(cohort / ".labels.lock", cohort):
+        assert main(["label", str(cohort)]) == 2
+    assert "another run is writing" in capsys.readouterr().err
+    assert main(["label", str(cohort)]) == 0
+    assert not list(cohort.glob(".labels*"))

@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score, jaccard_score
 
 from core.cli import main
 from core.errors import InputError
+from core.files import alone
 from core.imaging.overlap import IGNORE, count_overlap, dice, iou
 from core.imaging.phantoms import draw_phantom
 from core.imaging.training import fit as fitting
@@ -259,3 +260,13 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_from(tmp_path):
             fit(TINY, split, work, seed=3)
     (work / "checkpoint.pt").write_bytes(before)
     fit(TINY, split, work, seed=3)
+
+
+def test_two_trainings_of_one_folder_do_not_run_at_once(tmp_path, capsys):
+    """The one that ended first took the other's checkpoint away, which then failed at its own end."""
+    (tmp_path / "out.partial").mkdir()
+    command = ["train-segmenter", "nuclei", "--data", str(nuclei_folder(tmp_path)), "--out", str(tmp_path / "out")]
+    with alone(tmp_path / "out.partial" / ".lock", tmp_path):
+        assert main([*command, "--epochs", "1", "--threads", "1"]) == 2
+    assert "another run is writing" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
