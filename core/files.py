@@ -82,8 +82,6 @@ def alone(lock: Path, what: Path) -> Iterator[None]:
         held.acquire()
     except Timeout:
         raise InputError(f"another run is writing {what}", "wait for it to end or choose another folder") from None
-    except NotImplementedError:  # a file system without locks, as some clusters have: nobody can be kept out
-        pass
     try:
         yield
     finally:

@@ -1,7 +1,6 @@
 """Files written whole or not at all: every writer of core goes through :func:`core.files.replacing`."""
 
 import errno
-import fcntl
 import os
 import resource
 import subprocess
@@ -18,7 +17,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.ehr import external_vocabulary, index
-from core.ehr.meds_layout import new_dataset
 from core.embedding.features import read_json, write_json, write_part
 from core.files import remove_leftovers, replacing, write_atomic, write_table
 
@@ -138,18 +136,6 @@ def test_a_table_that_finds_no_room_is_an_error_of_the_system_and_leaves_the_old
 def test_a_vocabulary_that_finds_no_room_is_not_kept_and_does_no_harm(tmp_path, short_of_room):
     external_vocabulary._keep(pl.DataFrame({"n": np.random.default_rng(0).random(10_000)}), tmp_path / "v.parquet")
     assert os.listdir(tmp_path) == []
-
-
-def test_where_files_cannot_be_locked_the_work_is_done_all_the_same(tmp_path, monkeypatch):
-    """Lustre without -o flock answers so; an import there was a traceback."""
-
-    def refuse(*_):
-        raise OSError(errno.ENOSYS, "Function not implemented")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    with new_dataset(tmp_path / "dataset") as part:
-        (part / "file").write_text("whole")
-    assert os.listdir(tmp_path) == ["dataset"]
 
 
 def test_no_other_module_replaces_files_by_itself():
