@@ -132,6 +132,10 @@ def test_admission_and_discharge_events_are_a_stay():
     stay = record(("2020-01-02T10:00", "HOSPITAL_ADMISSION//EW"), ("2020-01-05T10:00", "HOSPITAL_DISCHARGE//HOME"))
     assert "guo_los" not in outside(stay, "2020-01-02T23:59") and "guo_los" in outside(stay, "2020-01-05T23:59")
     assert "guo_readmission" not in outside(stay, "2020-01-05T23:59")
+    again = record(("2020-02-02T10:00", "HOSPITAL_ADMISSION//EW"), ("2020-02-05T10:00", "HOSPITAL_DISCHARGE//HOME"))
+    between = outside(pl.concat([stay, again]), "2020-01-20T23:59")
+    assert between["guo_los"] == "no hospital stay is open"
+    assert between["guo_readmission"] == "asked at discharge, which was 2020-01-05"
 
 
 def test_rows_of_visit_detail_are_no_stay_and_labels_have_the_last_word():

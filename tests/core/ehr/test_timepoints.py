@@ -1,11 +1,12 @@
 """The subject's own times: labels, visit starts and the end of the record, newest first, each once."""
 
 from datetime import datetime
+from types import SimpleNamespace
 
 import polars as pl
 
 from core.ehr.store import open_dataset
-from core.ehr.timepoints import END, LABEL, VISIT, labels_by_subject, labels_of, timepoints
+from core.ehr.timepoints import END, LABEL, VISIT, labels_by_subject, labels_of, tasks_labelled_at, timepoints
 from tests.pages import cohort
 
 
@@ -27,6 +28,11 @@ def test_labels_visits_and_end(tmp_path):
 
 def test_no_time_at_all(tmp_path):
     assert times_of(tmp_path, cohort.STATIC) == []
+
+
+def test_a_dataset_without_labels_has_none_of_anybody():
+    labels = labels_by_subject(SimpleNamespace(tasks=lambda: []))
+    assert labels.height == labels_of(labels, 3).height == 0 and tasks_labelled_at(labels, datetime(2020, 1, 1)) == ()
 
 
 def test_one_time_has_all_its_notes(tmp_path):

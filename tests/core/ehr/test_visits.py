@@ -78,6 +78,16 @@ def test_a_discharge_after_the_next_admission_is_not_the_first_stays():
     assert rebuilt["end"].to_list() == [None, at(150), None]
 
 
+def test_two_events_of_one_admission_share_its_discharge():
+    rows = [
+        (at(1), "Visit/IP"),
+        (at(1), "HOSPITAL_ADMISSION//ER"),
+        (at(90), "A"),
+        (at(200), "HOSPITAL_DISCHARGE//HOME"),
+    ]
+    assert rebuild_visits(frame(rows))["end"].to_list() == [at(200), at(200), None, None]
+
+
 def test_visits_that_are_named_end_at_the_discharge_of_their_id():
     """MIMIC-IV in MEDS: the emergency room and the stay after it carry one hadm_id, and no event has an end."""
     events = frame(
@@ -89,10 +99,12 @@ def test_visits_that_are_named_end_at_the_discharge_of_their_id():
             (at(99), "HOSPITAL_DISCHARGE//HOME", None, 7),
             (at(500), "HOSPITAL_ADMISSION//ELECTIVE", None, 8),
             (at(600), "HOSPITAL_DISCHARGE//HOME", None, 9),
+            (at(700), "ED_REGISTRATION", None, 10),
+            (at(700), "ED_OUT", None, 10),  # gone as it began
         ]
     )
     filled = rebuild_visits(events)
-    assert filled["end"].to_list() == [at(5), at(99), None, None, None, None, None]
+    assert filled["end"].to_list() == [at(5), at(99), None, None, None, None, None, at(700), None]
     assert filled.drop("end").equals(events.drop("end"))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from core.ehr.markdown import serialize
 from core.ehr.store import open_dataset
-from core.ehr.visits import REBUILT
+from core.ehr.visits import REBUILT, rebuild_visits, visits_as_of
 from tests.core.ehr.charts import VOCABULARY
 
 ADMITTED = datetime(2020, 1, 1, 9)
@@ -57,3 +57,15 @@ def test_a_discharge_before_the_prediction_time_still_counts(tmp_path):
     ended = write(tmp_path / "ended", ADMITTED + timedelta(days=3, hours=1), False)
     text = serialize(ended, AT, VOCABULARY).text
     assert "duration: 3 days" in text
+
+
+def test_the_record_as_of_a_time_is_what_there_was_up_to_and_at_that_time(tmp_path):
+    """Cut at any event: nothing later, nothing lost, and visits as if the dataset had ended there."""
+    events = write(tmp_path / "more", ADMITTED + timedelta(days=3, hours=1), True)
+    for at in events["time"].to_list():
+        found = visits_as_of(events, at)
+        assert found["row"].to_list() == events.filter(pl.col("time") <= at)["row"].to_list()
+        bare = events.filter(pl.col("time") <= at).with_columns(
+            visit_id=pl.lit(None, pl.Int64), end=pl.lit(None, pl.Datetime("us"))
+        )
+        assert found.select("visit_id", "end").equals(rebuild_visits(bare).select("visit_id", "end"))

@@ -111,6 +111,14 @@ def test_local_linear_equals_a_weighted_least_squares_fit():
         assert value == pytest.approx(np.clip(beta[0], 0, 1), abs=1e-9)
 
 
+def test_local_linear_where_most_rows_tie_is_their_mean_and_goes_on():
+    rng = np.random.default_rng(2)
+    x, y = np.r_[np.full(60, 0.2), np.linspace(0.5, 0.9, 40)], rng.random(100)
+    got = metrics.local_linear(x, y, np.array([0.2, 0.7, 0.2]), span=0.5)
+    assert got[0] == got[2] == pytest.approx(y[:60].mean())
+    assert got[1] == metrics.local_linear(x, y, np.array([0.7]), span=0.5)[0] and got[1] != got[0]
+
+
 def test_wilson_interval_closed_values():
     assert metrics.wilson_interval(0, 0) == (0.0, 1.0)
     low, high = metrics.wilson_interval(8, 10)
