@@ -50,7 +50,7 @@ def show(case: Case) -> None:
     here = case.scored.clauses(case.patient.clock.day)
     outside.explain({"this": here, name: there}, {mine.task for mine, _ in pairs})
     averages = [mine.prevalence for mine, _ in pairs]
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns([5, 4], gap="medium")
     with left:
         charts.show(
             figure(pairs, name, here, there), key="compare-scores", alt=alt(pairs, name, here, there), mode_bar=False
