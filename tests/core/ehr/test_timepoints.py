@@ -35,6 +35,15 @@ def test_a_dataset_without_labels_has_none_of_anybody():
     assert labels.height == labels_of(labels, 3).height == 0 and tasks_labelled_at(labels, datetime(2020, 1, 1)) == ()
 
 
+def test_tasks_with_a_label_at_a_time_are_those_of_that_very_time():
+    rows = [("b", 1), ("a", 1), ("b", 1), ("c", 2)]
+    labels = pl.DataFrame(
+        {"task": [task for task, _ in rows], "prediction_time": [datetime(2020, 1, d) for _, d in rows]}
+    )
+    assert tasks_labelled_at(labels, datetime(2020, 1, 1)) == ("a", "b")
+    assert tasks_labelled_at(labels, datetime(2020, 1, 2)) == ("c",)
+
+
 def test_one_time_has_all_its_notes(tmp_path):
     found = times_of(tmp_path, cohort.TWO)
     assert len(found) == 1

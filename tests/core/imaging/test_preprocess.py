@@ -126,6 +126,7 @@ def test_what_is_no_image_is_refused(pixels):
         {"size": 0},
         {"std": 0},
         {"low": 5, "high": 5},
+        {"intensity": "window", "low": 5, "high": 5},
         {"high": 120},
         {"resize": "crop"},
         {"size": "big"},

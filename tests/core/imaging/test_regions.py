@@ -160,6 +160,12 @@ def test_each_kind_has_a_meaning_for_the_manifest():
         assert described["meaning"] == MEANING[kind] and len(described["ground_truth_sha256"]) == 64
 
 
+def test_regions_with_a_ground_truth_can_be_compared():
+    truth = np.zeros((2, 2), np.uint8)
+    first, second = (Region("false_positives", ground_truth=one) for one in (truth, truth.copy()))
+    assert first == second and len({first, second, Region("mask")}) == 2
+
+
 def test_default_geometry_is_the_grid(logits):
     same = Geometry((SIZE, SIZE), (SIZE, SIZE), (SIZE, SIZE), (0, 0))
     assert np.array_equal(region_mask(Region("mask"), logits, 1), region_mask(Region("mask"), logits.numpy(), 1, same))

@@ -10,7 +10,8 @@ from core.errors import InputError
 from core.imaging import windows
 from core.imaging.cams import explain, maps_of_mask
 from core.imaging.regions import Region
-from core.imaging.tiled_cams import possible_windows
+from core.imaging.tiled_cams import _within_core, possible_windows
+from core.imaging.tiling import plan_tiles
 from core.imaging.windows import WindowMeans, n_sums, windowed_map, windows_of
 from tests.core.imaging.nets import picture, small_segmenter, small_unet
 
@@ -77,6 +78,16 @@ def test_tiles_cover_the_image_once_and_s_is_the_sum_of_theirs(segmenter, pieces
     result = explain(segmenter, picture(*GRID, seed=4), BOX, 1)
     assert result.score == pytest.approx(sum(score for _, score, _ in pieces), rel=1e-10)
     assert result.score == pytest.approx(float(result.segmentation.logits[1][result.mask].sum()), rel=1e-10)
+
+
+def test_every_pixel_of_m_is_in_the_core_of_one_tile():
+    mask = np.random.default_rng(0).random((160, 224)) < 0.5
+    found = np.zeros(mask.shape, int)
+    tiles = plan_tiles(*mask.shape, 96, 32)
+    for tile in tiles:
+        top, bottom, left, right = tile.window
+        found[top:bottom, left:right] += _within_core(mask, tile)
+    assert len(tiles) > 9 and np.array_equal(found, mask)  # tiles with neighbours on all sides among them
 
 
 def test_hires_is_the_naive_sum_over_tiles(segmenter):
