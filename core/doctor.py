@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.errors import ChartlightError
 from core.exposure import refuse_open_door, require_provider
+from core.privacy import load_key
 from core.settings import PROJECT_ROOT, Settings, get_settings
 from core.wording import counted
 
@@ -110,6 +111,9 @@ def _datasets(settings: Settings) -> Iterator[Check]:
             continue
         try:
             dataset = open_dataset(path)
+            dataset.splits()
+            for task in dataset.tasks():  # pages read them all: one that is damaged stops them
+                dataset.labels(task)
             detail = ", ".join(
                 (
                     counted(dataset.n_subjects, "subject"),
@@ -198,6 +202,12 @@ def _access(settings: Settings) -> Iterator[Check]:
         yield Check("access", "Sign-in", GOOD, detail)
     except ChartlightError as error:
         yield Check("access", "Sign-in", WRONG, error.what, error.fix)
+    try:
+        if settings.id_key or (settings.home / "id.key").exists():  # else it is made when it is first needed
+            load_key(settings)
+            yield Check("access", "Id key", GOOD, "pseudonyms are made with it")
+    except ChartlightError as error:
+        yield Check("access", "Id key", WRONG, error.what, error.fix)
     for name, path, setting in (
         ("Home folder", settings.home, "CHARTLIGHT_HOME"),
         ("Audit log", settings.audit_path, "CHARTLIGHT_AUDIT_LOG"),

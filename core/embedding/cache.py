@@ -204,8 +204,10 @@ class EmbeddingCache:
 def way_out(error: sqlite3.Error) -> str:
     """What to do about an error: not every file that cannot be used is damaged."""
     name = getattr(error, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):  # in write-ahead mode a full disk is an I/O error too
+    if name.startswith("SQLITE_FULL"):
         return "make room on the disk"
+    if name.startswith("SQLITE_IOERR"):  # in write-ahead mode a full disk is one too
+        return "make room on the disk; if there is enough, see that it works, and move the file away"
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):
         return "let this user read and write it and its folder, or name another place in CHARTLIGHT_CACHE"
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):

@@ -10,6 +10,7 @@ import pytest
 
 from core import doctor, exposure
 from core.doctor import GOOD, LACKING, WRONG, check_all
+from core.ehr.demo import generate_demo
 from core.embedding.cache import EmbeddingCache
 from core.settings import Settings
 
@@ -70,6 +71,25 @@ def test_a_database_of_another_making_is_no_cache(settings):
     with sqlite3.connect(settings.cache_path) as other:
         other.execute("CREATE TABLE vectors (a)")
     assert by_name(check_all(settings))["embedding cache"].state == WRONG
+
+
+def test_a_key_without_which_no_page_shows_a_subject_is_wrong(tmp_path):
+    assert "Id key" not in by_name(doctor._access(Settings(home=tmp_path)))
+    (tmp_path / "id.key").write_text("short")
+    found = by_name(doctor._access(Settings(home=tmp_path)))["Id key"]
+    assert (found.state, "damaged" in found.detail, bool(found.fix)) == (WRONG, True, True)
+    (tmp_path / "id.key").write_text("a" * 64)
+    assert by_name(doctor._access(Settings(home=tmp_path)))["Id key"].state == GOOD
+
+
+@pytest.mark.parametrize("file", ["labels/guo_los/labels.parquet", "metadata/subject_splits.parquet"])
+def test_a_dataset_with_a_damaged_file_beside_its_events_is_wrong(tmp_path, file):
+    generate_demo(tmp_path / "demo", subjects=20)
+    settings = Settings(home=tmp_path, datasets=[tmp_path / "demo"])
+    assert by_name(doctor._datasets(settings))["demo"].state == GOOD
+    (tmp_path / "demo" / file).write_bytes(b"cut short")
+    found = by_name(doctor._datasets(settings))["demo"]
+    assert (found.state, "cannot be read" in found.detail) == (WRONG, True)
 
 
 def test_the_cache_is_looked_at_where_it_is_whatever_its_folder_is_called(tmp_path):
