@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.ehr.budget import LIMITS, count_tokens, pack
+from core.ehr.budget import LIMITS, _max_min, count_tokens, pack
 from core.ehr.markdown import SerializationOptions, serialize
 from core.errors import InputError
 from tests.core.ehr.charts import VOCABULARY, charts, person
@@ -96,19 +96,33 @@ def test_fair_packing_at_any_limit_keeps_whole_sections_word_for_word_and_no_hea
     record = long_record()
     whole = {section.id: section.text for section in record.sections()}
     seen = 0
-    for limit in range(280, 1200, 23):
+    title, *_ = record.text.partition("## ")
+    headings = [text for text in record.texts if text.startswith("## ")]
+    for limit in range(60, 1200, 23):
         packed = pack(record, limit, offsets, "fair")
         if not packed.text.count("more line"):
             continue  # not even the headings fit: truncated
         seen += 1
         assert all(whole[section.id] in packed.text for section in packed.sections if not section.lost), limit
         assert not re.search(r"[^\n]\n## ", packed.text), limit  # blank lines between sections stay
+        assert packed.text.startswith(title)
+        assert [line for line in packed.text.split("\n") if line.startswith("## ")] == headings, limit
         lines = [line for line in packed.text.split("\n") if line]
         for line, below in zip(lines, [*lines[1:], ""]):
             if line.startswith("###"):  # of a visit or a category: an event follows, or a heading of lower rank
                 own, other = len(line.split()[0]), len(below.split()[0]) if below.startswith("#") else 9
                 assert below and other > own and not re.match(r"- \(\d+ more", below), (limit, line)
     assert seen > 30
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=8), st.integers(0, 300))
+def test_shares_are_those_of_water_that_fills_unequal_glasses(glasses, room):
+    """Nothing is wasted, no glass runs over, and who has less than another is full (to a token)."""
+    demand = {str(n): glass for n, glass in enumerate(glasses)}
+    shares = _max_min(demand, room)
+    assert sum(shares.values()) == min(room, sum(glasses)) and all(isinstance(one, int) for one in shares.values())
+    for section, share in shares.items():
+        assert share == demand[section] or demand[section] > share >= max(shares.values()) - 1
 
 
 @given(events=charts(max_size=60), limit=st.integers(0, 700), packing=st.sampled_from(["truncate", "fair"]))

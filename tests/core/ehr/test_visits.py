@@ -40,6 +40,11 @@ def test_events_go_to_the_visit_that_covers_them():
     assert rebuild_visits(events)["visit_id"].to_list() == [None, None, None, 1, 1, 1, None, 2, 2]
 
 
+def test_birth_and_demographics_belong_to_no_visit_though_one_covers_them():
+    events = frame([(at(0), "Visit/IP", at(60)), (at(1), "MEDS_BIRTH"), (at(1), "Gender/F"), (at(2), "LOINC/1")])
+    assert rebuild_visits(events)["visit_id"].to_list() == [1, None, None, 1]
+
+
 def test_the_visit_that_began_last_wins_and_the_outer_one_goes_on():
     events = frame([(at(0), "Visit/IP", at(100)), (at(10), "Visit/ER", at(20)), (at(15), "A"), (at(30), "B")])
     assert rebuild_visits(events)["visit_id"].to_list() == [1, 2, 2, 1]

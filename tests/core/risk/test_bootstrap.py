@@ -116,7 +116,9 @@ def test_group_and_macro_follow_the_papers_rule():
     assert group.value == pytest.approx(0.7) and group.std == pytest.approx(0.025)
     macro = macro_summary({"x": a, "y": b})
     assert macro.std == pytest.approx(np.sqrt((0.03**2 + 0.04**2) / 2))
-    assert macro.upper == pytest.approx(0.7 + 1.96 * macro.std)
+    assert (macro.lower, macro.upper) == pytest.approx((0.7 - 1.96 * macro.std, 0.7 + 1.96 * macro.std))
+    assert (group.mean, group.lower, group.upper) == pytest.approx((0.7, 0.7 - 1.96 * 0.025, 0.7 + 1.96 * 0.025))
+    assert macro_summary([a, b]) == macro
 
 
 def test_rows_that_do_not_match_are_refused():
