@@ -384,17 +384,17 @@ def test_tables_of_two_runs_never_pass_for_one(dataset, embedded, tmp_path, monk
     """Killed after any table: what can be read is one run's, or nothing can be read."""
     run_benchmark(dataset, [embedded], tmp_path, ["guo_los"], RunOptions(replicates=20))
     write_report(read_result(tmp_path), tmp_path, "shaped")
-    write = runner._write_table
+    write = runner.write_table
     for last in range(8):
         written = []
 
-        def killed(table, path, written=written, last=last):
+        def killed(path, table, written=written, last=last):
             if len(written) == last:
                 raise KeyboardInterrupt
-            write(table, path)
+            write(path, table)
             written.append(path)
 
-        monkeypatch.setattr(runner, "_write_table", killed)
+        monkeypatch.setattr(runner, "write_table", killed)
         with pytest.raises(KeyboardInterrupt):
             run_benchmark(dataset, [embedded], tmp_path, ["guo_los", "guo_icu"], RunOptions(replicates=20))
         with pytest.raises(InputError, match="holds no finished benchmark"):
