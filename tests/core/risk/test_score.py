@@ -132,6 +132,7 @@ def test_heads_of_the_scored_dataset_say_no_more_than_needed(dataset, encoder, h
     same.synthetic = False
     assert cohort_notes(real, same) == []
     assert len(cohort_notes(own, same)) == 2  # of that name, but the head's cohort was synthetic
+    assert cohort_notes([*real, *own], same)[-1] == SYNTHETIC_WARNING, "one synthetic head among real ones"
 
 
 def test_the_highest_score_is_not_above_the_whole_cohort(dataset, encoder, heads):
