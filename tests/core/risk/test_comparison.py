@@ -177,7 +177,14 @@ def test_one_replicate_has_no_spread_and_each_replicate_says_what_it_chose():
 
 @pytest.mark.parametrize(
     "p, text",
-    [(None, "not defined"), (float("nan"), "not defined"), (0.0002, "<0.001"), (0.001, "0.001"), (0.0449, "0.045"), (1, "1.000")],
+    [
+        (None, "not defined"),
+        (float("nan"), "not defined"),
+        (0.0002, "<0.001"),
+        (0.001, "0.001"),
+        (0.0449, "0.045"),
+        (1, "1.000"),
+    ],
 )
 def test_a_p_value_is_never_nought(p, text):
     assert p_text(p) == text
