@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn.grad import conv2d_input
 
+from core.imaging.packed import PackedKernel, pack_both_ways
+
 WORTH = 0.7  # share of the map that the gradient's box may cover for cutting it out to pay
 BUSY = 10  # k c / (k + c), the work of a convolution for each value read and written, from which looking pays
 
@@ -26,6 +28,7 @@ def localize_gradients(model: nn.Module) -> None:
         # a subclass pads or computes in a way of its own
         plain = type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str)
         if plain and not name.startswith("encoder.") and is_busy(*module.weight.shape[:2]):
+            module.packed = pack_both_ways(module)  # type: ignore[assignment]
             module.__class__ = LocalConv2d
 
 
@@ -35,16 +38,21 @@ def is_busy(outputs: int, inputs: int) -> bool:
 
 
 class LocalConv2d(nn.Conv2d):
-    """``nn.Conv2d`` for frozen weights, with a local backward pass; without a graph it is ``nn.Conv2d`` itself."""
+    """``nn.Conv2d`` for frozen weights, with a local backward pass.
+
+    Attributes:
+        packed: large kernels as :mod:`core.imaging.packed` has them, for what is not local; None for others.
+    """
+
+    packed: tuple[PackedKernel, PackedKernel] | None
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Convolve (n, c, h, w)."""
         frozen = not (self.weight.requires_grad or (self.bias is not None and self.bias.requires_grad))
         if torch.is_grad_enabled() and input.requires_grad and frozen and input.ndim == 4:
-            return _Convolution.apply(
-                input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
-            )
-        return super().forward(input)
+            options = (self.stride, self.padding, self.dilation, self.groups)
+            return _Convolution.apply(input, self.weight, self.bias, options, self.packed)
+        return self.packed[0].convolve(input, self.bias) if self.packed and frozen else super().forward(input)
 
 
 class _Convolution(torch.autograd.Function):
@@ -54,20 +62,24 @@ class _Convolution(torch.autograd.Function):
         input: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
-        stride: tuple[int, int],
-        padding: tuple[int, int],
-        dilation: tuple[int, int],
-        groups: int,
+        options: tuple[Any, ...],
+        packed: tuple[PackedKernel, PackedKernel] | None,
     ) -> torch.Tensor:
         ctx.save_for_backward(weight)
-        ctx.size, ctx.options = input.shape, (stride, padding, dilation, groups)
-        return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
+        ctx.size, ctx.options, ctx.packed = input.shape, options, packed
+        return packed[0].convolve(input, bias) if packed else torch.conv2d(input, weight, bias, *options)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (weight,) = ctx.saved_tensors
-        return input_gradient(ctx.size, weight, gradient, *ctx.options), None, None, None, None, None, None
+        box = gradient_box(gradient)
+        if ctx.packed and box == whole_box(gradient):
+            found = ctx.packed[1].convolve(gradient)
+        else:
+            stride, padding, dilation, groups = ctx.options
+            found = input_gradient(ctx.size, weight, gradient, stride, padding, dilation, groups, box)
+        return found, None, None, None, None
 
 
 def input_gradient(

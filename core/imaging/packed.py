@@ -6,7 +6,7 @@ input, which of a convolution of stride 1 is the convolution with the turned ker
 another order of sums at most.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -22,90 +22,99 @@ def pack_kernels(model: nn.Module) -> None:
 
     Only float32 ones of stride 1 and one group. Their weights are no parameters any more, as they are kept twice.
     """
-    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")):
-        return
     for module in list(model.modules()):
         # a subclass pads or computes in a way of its own
-        if type(module) is nn.Conv2d and _can_pack(module):
-            _pack(module)
+        if type(module) is nn.Conv2d and (packed := pack_both_ways(module)):
+            module.packed = packed  # type: ignore[assignment]
+            module.register_parameter("weight", None)
+            module.__class__ = PackedConv2d
 
 
-def _can_pack(module: nn.Conv2d) -> bool:
-    plain = module.padding_mode == "zeros" and not isinstance(module.padding, str) and module.groups == 1
-    if not plain or set(module.stride) != {1} or min(_rims(module)[1]) < 0:
-        return False
-    weight = module.weight
-    return weight.numel() >= LARGE and weight.dtype == torch.float32 and weight.device.type == "cpu"
+class PackedKernel(NamedTuple):
+    """A kernel in oneDNN's order, and how it is moved over a map."""
+
+    kernel: torch.Tensor
+    padding: Pair
+    stride: Pair
+    dilation: Pair
+
+    def convolve(self, values: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        """Convolve float32 (n, c, h, w); takes no part in a graph."""
+        # torch.mkldnn_convolution takes such kernels too, and reorders them again
+        found: torch.Tensor = torch.ops.mkldnn._convolution_pointwise(
+            values, self.kernel, bias, self.padding, self.stride, self.dilation, 1, "none", [], ""
+        )
+        return found
+
+    def convolve_transposed(self, values: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        """Convolve float32 (n, c, h, w) transposed, with a kernel that was packed for that."""
+        found: torch.Tensor = torch.ops.mkldnn._convolution_transpose_pointwise(
+            values, self.kernel, bias, self.padding, (0, 0), self.stride, self.dilation, 1, "none", [], ""
+        )
+        return found
 
 
-def _rims(module: nn.Conv2d) -> tuple[Pair, Pair]:
-    """How far the input is padded to give the output, and the output's gradient to give the input's."""
-    assert not isinstance(module.padding, str)
-    sizes = zip(module.dilation, module.kernel_size, module.padding, strict=True)
-    return tuple(module.padding), tuple(step * (length - 1) - rim for step, length, rim in sizes)
+def can_pack(weight: torch.Tensor) -> bool:
+    """Whether kernels are such that packing pays and is possible."""
+    known = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+    fits = weight.dtype == torch.float32 and weight.device.type == "cpu" and not weight.requires_grad
+    return known and fits and weight.numel() >= LARGE
 
 
-def _pack(module: nn.Conv2d) -> None:
-    rims = _rims(module)
+def pack(
+    weight: torch.Tensor, padding: Pair, stride: Pair = (1, 1), dilation: Pair = (1, 1), transposed: bool = False
+) -> PackedKernel:
+    """Kernels (k, c, height, width), for a transposed convolution (c, k, height, width), in oneDNN's order."""
+    options = list(stride), list(dilation), 1
     with torch.inference_mode(False), torch.no_grad():  # or they could take no part in a graph
-        turned = module.weight.flip(2, 3).transpose(0, 1).contiguous()
-        both = zip((module.weight.detach(), turned), rims, strict=True)
-        module.kernels = tuple(_packed(kernel, rim, module.dilation) for kernel, rim in both)  # type: ignore[assignment]
-    module.rims = rims  # type: ignore[assignment]
-    module.register_parameter("weight", None)
-    module.__class__ = PackedConv2d
+        if transposed:
+            kernel = torch.ops.mkldnn._reorder_convolution_transpose_weight(weight, list(padding), [0, 0], *options)
+        else:
+            kernel = torch._C._nn.mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), list(padding), *options)
+    return PackedKernel(kernel, padding, stride, dilation)
+
+
+def pack_both_ways(module: nn.Conv2d) -> tuple[PackedKernel, PackedKernel] | None:
+    """The kernels of a convolution and of its gradient by the input; None where packing is impossible or useless."""
+    if module.padding_mode != "zeros" or isinstance(module.padding, str) or module.groups != 1:
+        return None
+    sizes = zip(module.dilation, module.kernel_size, module.padding, strict=True)
+    turned_padding = tuple(step * (length - 1) - rim for step, length, rim in sizes)
+    if set(module.stride) != {1} or min(turned_padding) < 0 or not can_pack(module.weight):
+        return None
+    turned = module.weight.flip(2, 3).transpose(0, 1).contiguous()
+    return (
+        pack(module.weight.detach(), tuple(module.padding), dilation=module.dilation),
+        pack(turned, turned_padding, dilation=module.dilation),
+    )
 
 
 class PackedConv2d(nn.Conv2d):
     """``nn.Conv2d`` of stride 1 for frozen weights.
 
     Attributes:
-        kernels: in oneDNN's order: the kernels, and the turned ones.
-        rims: the padding that goes with each.
+        packed: its kernels, and those of the gradient by the input.
     """
 
-    kernels: tuple[torch.Tensor, torch.Tensor]
-    rims: tuple[Pair, Pair]
+    packed: tuple[PackedKernel, PackedKernel]
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Convolve float32 (n, c, h, w)."""
         if torch.is_grad_enabled() and input.requires_grad:
-            found: torch.Tensor = _Convolution.apply(input, self.bias, self.kernels, self.rims, self.dilation)
+            found: torch.Tensor = _Convolution.apply(input, self.bias, *self.packed)
             return found
-        return _convolve(input, self.kernels[0], self.bias, self.rims[0], self.dilation)
+        return self.packed[0].convolve(input, self.bias)
 
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        input: torch.Tensor,
-        bias: torch.Tensor | None,
-        kernels: tuple[torch.Tensor, torch.Tensor],
-        rims: tuple[Pair, Pair],
-        dilation: Pair,
+        ctx: Any, input: torch.Tensor, bias: torch.Tensor | None, forth: PackedKernel, back: PackedKernel
     ) -> torch.Tensor:
-        ctx.kernel, ctx.rim, ctx.dilation = kernels[1], rims[1], dilation
-        return _convolve(input, kernels[0], bias, rims[0], dilation)
+        ctx.back = back
+        return forth.convolve(input, bias)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        return _convolve(gradient, ctx.kernel, None, ctx.rim, ctx.dilation), None, None, None, None
-
-
-def _packed(kernel: torch.Tensor, padding: Pair, dilation: Pair) -> torch.Tensor:
-    packed: torch.Tensor = torch._C._nn.mkldnn_reorder_conv2d_weight(
-        kernel.to_mkldnn(), list(padding), [1, 1], list(dilation), 1
-    )
-    return packed
-
-
-def _convolve(
-    values: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None, padding: Pair, dilation: Pair
-) -> torch.Tensor:
-    # torch.mkldnn_convolution takes such kernels too, and reorders them again
-    found: torch.Tensor = torch.ops.mkldnn._convolution_pointwise(
-        values, kernel, bias, padding, (1, 1), dilation, 1, "none", [], ""
-    )
-    return found
+        return ctx.back.convolve(gradient), None, None, None

@@ -7,7 +7,7 @@ skip connection that the block appends is convolved with its own part of w, and 
 the order of sums alone.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -15,9 +15,12 @@ from torch.nn import functional
 
 import core.torchvision_ops  # noqa: F401  (before segmentation_models_pytorch)
 from core.imaging.local_gradients import gradient_box, input_gradient, is_busy, whole_box, zeros_like_gradient
+from core.imaging.packed import PackedKernel, can_pack, pack
 
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoderBlock  # isort: skip
 from segmentation_models_pytorch.decoders.unetplusplus.decoder import DecoderBlock as UnetPlusPlusBlock  # isort: skip
+
+Packed: TypeAlias = tuple[PackedKernel, PackedKernel] | None
 
 
 def merge_upsampling(model: nn.Module) -> None:
@@ -66,8 +69,9 @@ def _run(block: Any, low: torch.Tensor, skip: torch.Tensor | None) -> torch.Tens
     if not hasattr(block, "kernels"):
         with torch.inference_mode(False), torch.no_grad():  # or they could take no part in a graph
             block.kernels = upsampled_kernels(convolution.weight, low.shape[1])
+            block.packed = pack_upsampled(block.kernels[0])
     kernel, part = block.kernels
-    joined = upsampled_convolution(low, skip, kernel, part, convolution.bias)
+    joined = upsampled_convolution(low, skip, kernel, part, convolution.bias, block.packed)
     for module in (*after, block.conv2, block.attention2):
         joined = module(joined)
     return joined
@@ -93,12 +97,20 @@ def upsampled_kernels(weight: torch.Tensor, low_channels: int) -> tuple[torch.Te
     )
 
 
+def pack_upsampled(kernel: torch.Tensor) -> Packed:
+    """K for the transposed convolution and for its gradient, in oneDNN's order; None where that is of no use."""
+    if not can_pack(kernel):
+        return None
+    return pack(kernel, (1, 1), (2, 2), transposed=True), pack(kernel, (1, 1), (2, 2))
+
+
 def upsampled_convolution(
     low: torch.Tensor,
     skip: torch.Tensor | None,
     kernel: torch.Tensor,
     part: torch.Tensor,
     bias: torch.Tensor | None = None,
+    packed: Packed = None,
 ) -> torch.Tensor:
     """conv2d(cat(nearest(low), skip), w, bias, padding=1) out of :func:`upsampled_kernels`.
 
@@ -108,18 +120,27 @@ def upsampled_convolution(
         kernel: K.
         part: the skip connection's part of w.
         bias: (k,).
+        packed: :func:`pack_upsampled` of K.
     """
     needed = low.requires_grad or (skip is not None and skip.requires_grad)
     if torch.is_grad_enabled() and needed:
-        found: torch.Tensor = _UpsampledConvolution.apply(low, skip, kernel, part, bias)
+        found: torch.Tensor = _UpsampledConvolution.apply(low, skip, kernel, part, bias, packed)
         return found
-    return _convolve(low, skip, kernel, part, bias)
+    return _convolve(low, skip, kernel, part, bias, packed)
 
 
 def _convolve(
-    low: torch.Tensor, skip: torch.Tensor | None, kernel: torch.Tensor, part: torch.Tensor, bias: torch.Tensor | None
+    low: torch.Tensor,
+    skip: torch.Tensor | None,
+    kernel: torch.Tensor,
+    part: torch.Tensor,
+    bias: torch.Tensor | None,
+    packed: Packed,
 ) -> torch.Tensor:
-    upper = functional.conv_transpose2d(low, kernel, bias, stride=2, padding=1)
+    if packed:
+        upper = packed[0].convolve_transposed(low, bias)
+    else:
+        upper = functional.conv_transpose2d(low, kernel, bias, stride=2, padding=1)
     return upper if skip is None else upper.add_(torch.conv2d(skip, part, padding=1))
 
 
@@ -132,21 +153,24 @@ class _UpsampledConvolution(torch.autograd.Function):
         kernel: torch.Tensor,
         part: torch.Tensor,
         bias: torch.Tensor | None,
+        packed: Packed,
     ) -> torch.Tensor:
         ctx.save_for_backward(kernel, part)
-        ctx.skip_size = None if skip is None else skip.shape
-        return _convolve(low, skip, kernel, part, bias)
+        ctx.skip_size, ctx.packed = None if skip is None else skip.shape, packed
+        return _convolve(low, skip, kernel, part, bias, packed)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         kernel, part = ctx.saved_tensors
         box = gradient_box(gradient) if is_busy(*kernel.shape[:2]) else whole_box(gradient)  # one look for both
-        by_low = low_gradient(kernel, gradient, box) if ctx.needs_input_grad[0] else None
-        by_skip = None
+        by_low = by_skip = None
+        if ctx.needs_input_grad[0]:
+            whole = ctx.packed and box == whole_box(gradient)
+            by_low = ctx.packed[1].convolve(gradient) if whole else low_gradient(kernel, gradient, box)
         if ctx.needs_input_grad[1]:
             by_skip = input_gradient(ctx.skip_size, part, gradient, (1, 1), (1, 1), (1, 1), 1, box)
-        return by_low, by_skip, None, None, None
+        return by_low, by_skip, None, None, None, None
 
 
 def low_gradient(

@@ -114,3 +114,21 @@ def test_second_derivatives_are_refused_and_not_wrong():
     (first,) = torch.autograd.grad(conv(image).square().sum(), image, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         first.sum().backward()
+
+
+@pytest.mark.parametrize("place", [(slice(3, 5), slice(2, 4)), (slice(None), slice(None))])
+def test_large_kernels_are_packed_and_give_the_same(place):
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv2d(256, 256, 3, padding=1)).requires_grad_(False)
+    local = copy.deepcopy(plain)
+    localize_gradients(local)
+    assert local[0].packed is not None
+    image = torch.rand(1, 256, 12, 12, requires_grad=True)
+    expected, found = plain(image), local(image)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    gradient = torch.zeros_like(expected)
+    gradient[..., *place] = torch.randn(gradient[..., *place].shape)
+    by_image = [torch.autograd.grad(output, image, gradient)[0] for output in (found, expected)]
+    torch.testing.assert_close(*by_image, rtol=1e-4, atol=1e-4)
+    with torch.inference_mode():
+        torch.testing.assert_close(local(image.detach().clone()), expected.detach(), rtol=1e-4, atol=1e-5)

@@ -79,7 +79,7 @@ def test_only_large_plain_convolutions_of_stride_1_are_packed():
 def test_packed_weights_are_kept_once_for_each_direction():
     packed, _ = packed_and_plain(512, 512, 3)
     assert [name for name, _ in packed.named_parameters()] == ["0.bias"]
-    assert len(packed[0].kernels) == 2
+    assert len(packed[0].packed) == 2
 
 
 def test_second_derivatives_are_refused_and_not_wrong():

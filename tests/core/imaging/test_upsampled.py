@@ -16,6 +16,7 @@ from core.imaging.upsampled import (
     MergedUnetPlusPlusBlock,
     low_gradient,
     merge_upsampling,
+    pack_upsampled,
     upsampled_convolution,
     upsampled_kernels,
 )
@@ -33,6 +34,26 @@ def one_after_the_other(low, skip, weight, bias):
 
 def random(*shape, seed):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("place", [(slice(3, 5), slice(2, 4)), (slice(None), slice(None))])
+def test_large_kernels_are_packed_and_give_the_same(place):
+    torch.manual_seed(0)
+    low, skip, weight = torch.randn(1, 256, 6, 7), torch.randn(1, 64, 12, 14), torch.randn(128, 320, 3, 3) / 50
+    bias = torch.randn(128)
+    low.requires_grad_(), skip.requires_grad_()
+    kernel, part = upsampled_kernels(weight, 256)
+    packed = pack_upsampled(kernel)
+    assert packed is not None
+    found, expected = (
+        upsampled_convolution(low, skip, kernel, part, bias, packed),
+        one_after_the_other(low, skip, weight, bias),
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    gradient = torch.zeros_like(expected)
+    gradient[..., *place] = torch.randn(gradient[..., *place].shape)
+    by_inputs = [torch.autograd.grad(output, (low, skip), gradient) for output in (found, expected)]
+    torch.testing.assert_close(*by_inputs, rtol=1e-4, atol=1e-4)
 
 
 def make(architecture, dtype=torch.float64, **options):
