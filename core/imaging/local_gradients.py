@@ -116,7 +116,8 @@ def input_gradient(
         reach = dilation[axis] * (weight.shape[2 + axis] - 1) + 1
         begin = first * stride[axis] - padding[axis]
         end = (last - 1) * stride[axis] - padding[axis] + reach
-        start, stop = max(begin, 0), min(end, size[2 + axis])
+        start = min(max(begin, 0), size[2 + axis])
+        stop = max(min(end, size[2 + axis]), start)  # none where the box sees the padding alone
         window.append(end - begin)
         spans.append(slice(start, stop))
         inside.append(slice(start - begin, stop - begin))

@@ -43,6 +43,19 @@ def test_input_gradient_equals_autograd(data):
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("column", [0, 1, 12, 13])
+def test_a_gradient_that_comes_from_padding_alone_is_zero(column):
+    image = torch.rand(1, 2, 10, 10, dtype=torch.float64, requires_grad=True)
+    weight = torch.rand(4, 2, 1, 1, dtype=torch.float64)
+    output = torch.conv2d(image, weight, padding=(0, 2))
+    gradient = torch.zeros_like(output)
+    gradient[..., 0, column] = 1
+    (expected,) = torch.autograd.grad(output, image, gradient)
+    assert not expected.any()
+    found = input_gradient(image.shape, weight, gradient, (1, 1), (0, 2), (1, 1), 1)
+    torch.testing.assert_close(found, expected)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)),
