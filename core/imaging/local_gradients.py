@@ -73,12 +73,9 @@ class _Convolution(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (weight,) = ctx.saved_tensors
-        box = gradient_box(gradient)
-        if ctx.packed and box == whole_box(gradient):
-            found = ctx.packed[1].convolve(gradient)
-        else:
-            stride, padding, dilation, groups = ctx.options
-            found = input_gradient(ctx.size, weight, gradient, stride, padding, dilation, groups, box)
+        turned = ctx.packed[1] if ctx.packed else None
+        stride, padding, dilation, groups = ctx.options
+        found = input_gradient(ctx.size, weight, gradient, stride, padding, dilation, groups, packed=turned)
         return found, None, None, None, None
 
 
@@ -91,6 +88,7 @@ def input_gradient(
     dilation: tuple[int, int],
     groups: int,
     box: tuple[int, int, int, int] | None = None,
+    packed: PackedKernel | None = None,
 ) -> torch.Tensor:
     """A convolution's gradient by its input, out of that by its output, computed inside the latter's box alone.
 
@@ -103,11 +101,14 @@ def input_gradient(
         dilation: of the convolution.
         groups: of the convolution.
         box: :func:`gradient_box` of the gradient, where it is known.
+        packed: the turned kernels, for a gradient that is not local.
     """
     box = box or gradient_box(gradient)
     if box is None:
         return zeros_like_gradient(size, gradient)
     if box == whole_box(gradient):
+        if packed:
+            return packed.convolve(gradient)
         return conv2d_input(size, weight, gradient, stride, padding, dilation, groups)
     top, bottom, left, right = box
     part = gradient[..., top:bottom, left:right].contiguous(memory_format=torch.channels_last)

@@ -166,15 +166,17 @@ class _UpsampledConvolution(torch.autograd.Function):
         box = gradient_box(gradient) if is_busy(*kernel.shape[:2]) else whole_box(gradient)  # one look for both
         by_low = by_skip = None
         if ctx.needs_input_grad[0]:
-            whole = ctx.packed and box == whole_box(gradient)
-            by_low = ctx.packed[1].convolve(gradient) if whole else low_gradient(kernel, gradient, box)
+            by_low = low_gradient(kernel, gradient, box, ctx.packed[1] if ctx.packed else None)
         if ctx.needs_input_grad[1]:
             by_skip = input_gradient(ctx.skip_size, part, gradient, (1, 1), (1, 1), (1, 1), 1, box)
         return by_low, by_skip, None, None, None, None
 
 
 def low_gradient(
-    kernel: torch.Tensor, gradient: torch.Tensor, box: tuple[int, int, int, int] | None = None
+    kernel: torch.Tensor,
+    gradient: torch.Tensor,
+    box: tuple[int, int, int, int] | None = None,
+    packed: PackedKernel | None = None,
 ) -> torch.Tensor:
     """The gradient by the low map, (n, c, h, w), out of that by the output, (n, k, 2 h, 2 w), inside its box alone.
 
@@ -182,11 +184,12 @@ def low_gradient(
         kernel: K.
         gradient: by the output.
         box: :func:`gradient_box` of the gradient, where it is known.
+        packed: K in oneDNN's order, for a gradient that is not local.
     """
     height, width = gradient.shape[-2:]
     box = box or gradient_box(gradient)
     if box == whole_box(gradient):
-        return torch.conv2d(gradient, kernel, stride=2, padding=1)
+        return packed.convolve(gradient) if packed else torch.conv2d(gradient, kernel, stride=2, padding=1)
     whole = zeros_like_gradient((len(gradient), len(kernel), height // 2, width // 2), gradient)
     if box is None:
         return whole
